@@ -1,0 +1,38 @@
+"""Which client speaks which provider's protocol."""
+
+import os
+import threading
+from collections.abc import Callable
+
+import requests
+
+from catalog.provider.client import Connection, ProviderClient
+from catalog.provider.errors import Refused
+from catalog.provider.exchange import new_session
+from catalog.provider.scim import ScimClient
+
+CLIENTS: dict[str, Callable[[Connection, requests.Session], ProviderClient]] = {"scim": ScimClient}
+
+
+class _Sessions(threading.local):
+    """A thread's own connections, kept alive per provider; a forked worker never uses its parent's."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[int, str], requests.Session] = {}
+
+    def to(self, base_url: str) -> requests.Session:
+        key = (os.getpid(), base_url)
+        if key not in self.kept:
+            self.kept[key] = new_session()
+        return self.kept[key]
+
+
+_sessions = _Sessions()
+
+
+def client_for(kind: str, connection: Connection) -> ProviderClient:
+    """For use in the calling thread only: its connections are that thread's own."""
+    if kind not in CLIENTS:
+        known = ", ".join(sorted(CLIENTS))
+        raise Refused("unknown_kind", f"no client for providers of kind {kind!r}; known: {known}")
+    return CLIENTS[kind](connection, _sessions.to(connection.base_url))

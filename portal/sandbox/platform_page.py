@@ -1,0 +1,72 @@
+"""The platform's one page for people: accounts, and switches for faults. No script, no inline style."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from html import escape
+from pathlib import Path
+from string import Template
+from zoneinfo import ZoneInfo
+
+from portal.sandbox.platform_faults import Kind
+
+HERE = Path(__file__).parent
+COLUMNS = ("Name", "Mail", "Our customer's id", "Active", "Created")
+KINDS = {
+    Kind.DOWN: "Down: every request is answered with 503",
+    Kind.SLOW: "Slow: every answer comes late",
+    Kind.TOO_MANY: "Too many requests: 429 with Retry-After",
+    Kind.REFUSE: "Limit reached: a new account is refused with 403",
+    Kind.ERROR_AFTER_CREATING: "Error after creating: the account is made, the answer is 500",
+    Kind.DROPPED_REPLY: "Dropped reply: the change is made, the connection closes without an answer",
+}
+
+Account = Mapping[str, object]
+
+
+def stylesheet() -> str:
+    return (HERE / "platform.css").read_text(encoding="utf-8")
+
+
+def page(accounts: Sequence[Account], faults: Sequence[Mapping[str, object]]) -> str:
+    template = Template((HERE / "platform.html").read_text(encoding="utf-8"))
+    heading = "1 account" if len(accounts) == 1 else f"{len(accounts)} accounts"
+    return template.substitute(
+        heading=heading,
+        accounts=_table(accounts) if accounts else "<p>Nobody has an account yet.</p>",
+        running=_running(faults),
+        kinds="\n".join(_choice(kind) for kind in Kind),
+    )
+
+
+def _table(accounts: Sequence[Account]) -> str:
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in COLUMNS)
+    rows = "\n".join(_row(account) for account in accounts)
+    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>"
+
+
+def _row(account: Account) -> str:
+    active = "<td>yes</td>" if account["active"] else '<td class="closed">no</td>'
+    texts = [escape(str(account[name] or "–")) for name in ("name", "email", "external_id")]
+    cells = "".join(f"<td>{text}</td>" for text in texts)
+    return f"<tr>{cells}{active}<td>{escape(_moment(str(account['created'])))}</td></tr>"
+
+
+def _moment(created: str) -> str:
+    return f"{datetime.fromisoformat(created).astimezone(ZoneInfo('Europe/Brussels')):%Y-%m-%d %H:%M:%S}"
+
+
+def _choice(kind: Kind) -> str:
+    checked = " checked" if kind is Kind.DOWN else ""
+    return f'<label><input type="radio" name="kind" value="{kind}"{checked}> {escape(KINDS[kind])}</label>'
+
+
+def _running(faults: Sequence[Mapping[str, object]]) -> str:
+    if not faults:
+        return "Now: everything works."
+    words = [_said(fault) for fault in faults]
+    return f"Now: {escape('; '.join(words))}."
+
+
+def _said(fault: Mapping[str, object]) -> str:
+    left = "" if fault["times"] is None else f" ({fault['times']} more)"
+    return f"{str(fault['kind']).replace('_', ' ')}{left}"
