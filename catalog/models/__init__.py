@@ -1,0 +1,6 @@
+from catalog.models.course import Area, Course
+from catalog.models.listing import Listing
+from catalog.models.programme import Programme
+from catalog.models.provider import Provider
+
+__all__ = ["Area", "Course", "Listing", "Programme", "Provider"]

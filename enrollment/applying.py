@@ -1,0 +1,159 @@
+"""Apply for a seat with a library card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from django.utils import timezone
+
+from enrollment import card_checking, history, seats
+from enrollment.eligibility import Reason, reasons_against
+from enrollment.models import Enrollment, Event, Letter, SeatPool
+from libraries import limits, membership
+from libraries.cards.checks import Answer, Outcome
+from libraries.models import Card, Library, User
+
+# From one network address: a library's own computers share one, so it is generous for the honest.
+ANSWERS_PER_ADDRESS, ANSWERS_PER_CARD, ANSWERS_PERIOD = 60, 10, timedelta(hours=1)
+_HELPFUL = (Outcome.CONFIRMED, Outcome.BY_HAND, Outcome.NO_ANSWER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Application:
+    """What an applicant tells. `number` is normalized; `second_fact` is used once and never kept."""
+
+    library: Library
+    number: str
+    first_name: str
+    last_name: str
+    second_fact: str | None
+    language: str
+    privacy_version: str
+    age_confirmed: int | None
+
+
+class Ineligible(Exception):
+    def __init__(self, reasons: Sequence[Reason]) -> None:
+        super().__init__(", ".join(reasons))
+        self.reasons = reasons
+
+
+class CardNotAccepted(Exception):
+    """The card check said no; `outcome` says what the applicant may be told."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
+class TooManyTries(Exception):
+    """Cards were asked about too often from this network address, or about this card."""
+
+
+def apply(*, user: User, pool_id: int, application: Application, address: str, now: datetime) -> Enrollment:
+    """Ask about the card, then apply: the application takes a seat at once if there is one.
+
+    Applying twice with the same card gives back the first application. Raises TooManyTries, CardNotAccepted or
+    Ineligible, and has then changed nothing. The question is asked outside any transaction.
+    """
+    earlier = _earlier(user, pool_id, application)
+    if earlier is not None:
+        return earlier
+    pool = SeatPool.objects.select_related("programme").get(pk=pool_id)
+    reasons = reasons_against(user, pool, application.library, proved=True, now=now)
+    if reasons:
+        raise Ineligible(reasons)
+    answer = _ask(application, address=address, now=now)
+    return _enter(user=user, pool_id=pool_id, application=application, answer=answer, now=now)
+
+
+def _earlier(user: User, pool_id: int, application: Application) -> Enrollment | None:
+    return (
+        Enrollment.objects.open()
+        .filter(user=user, pool_id=pool_id, card__number=application.number)
+        .filter(card__institution_id=application.library.institution_id)
+        .first()
+    )
+
+
+def _ask(application: Application, *, address: str, now: datetime) -> Answer:
+    institution = application.library.institution
+    card = ("card", str(institution.pk), application.number)
+    if not limits.allow("address", address, limit=ANSWERS_PER_ADDRESS, per=ANSWERS_PERIOD, now=now):
+        raise TooManyTries
+    if not limits.allow(*card, limit=ANSWERS_PER_CARD, per=ANSWERS_PERIOD, now=now):
+        raise TooManyTries
+    answer = membership.ask(
+        institution,
+        number=application.number,
+        second_fact=application.second_fact,
+        last_name=application.last_name,
+        on=_day(now),
+    )
+    if answer.outcome not in _HELPFUL:
+        raise CardNotAccepted(answer.outcome)
+    return answer
+
+
+def _day(now: datetime) -> date:
+    return timezone.localdate(now)
+
+
+@seats.transition
+def _enter(*, user: User, pool_id: int, application: Application, answer: Answer, now: datetime) -> Enrollment:
+    institution_id, number = application.library.institution_id, application.number
+    pools = card_checking.lock_number(institution_id, number, and_pools=[pool_id])
+    pool = pools[pool_id]
+    earlier = _earlier(user, pool_id, application)
+    if earlier is not None:
+        return earlier
+    proved = answer.outcome == Outcome.CONFIRMED
+    reasons = reasons_against(user, pool, application.library, proved=proved, now=now)
+    if reasons:
+        raise Ineligible(reasons)
+    _note_names(user, application)
+    if proved:
+        card_checking.refuse_unproved_rivals(pools, institution_id, number, keep=user, now=now)
+    card = membership.claim(user=user, library=application.library, number=number, answer=answer, now=now)
+    enrollment = _insert(pool, card, application, now=now)
+    for other in pools.values():
+        seats.allocate(other, now=now)
+    return _answer(enrollment, card, now=now)
+
+
+def _note_names(user: User, application: Application) -> None:
+    user.first_name, user.last_name = application.first_name, application.last_name
+    user.language = application.language
+    user.save(update_fields=["first_name", "last_name", "language"])
+
+
+def _insert(pool: SeatPool, card: Card, application: Application, *, now: datetime) -> Enrollment:
+    enrollment = Enrollment.objects.create(
+        pool=pool,
+        share=pool.shares.get(institution_id=card.institution_id),
+        user_id=card.user_id,
+        card=card,
+        applied_at=now,
+        passed_over=card.state == Card.State.DISPUTED,
+        privacy_version=application.privacy_version,
+        privacy_language=application.language,
+        privacy_read_at=now,
+        age_confirmed=application.age_confirmed,
+    )
+    history.record(Event.Kind.APPLIED, now=now, by=card.user, enrollment=enrollment)
+    if card.state == Card.State.CONFIRMED:
+        history.record(Event.Kind.CARD_CONFIRMED, now=now, enrollment=enrollment, reason=card.decided_how)
+    if card.state == Card.State.DISPUTED:
+        history.record(Event.Kind.CARD_DISPUTED, now=now, enrollment=enrollment)
+    return enrollment
+
+
+def _answer(enrollment: Enrollment, card: Card, *, now: datetime) -> Enrollment:
+    """The application as it stands after the seats were given out; who got none is told about the queue."""
+    enrollment.refresh_from_db()
+    if enrollment.state == Enrollment.State.WAITING:
+        history.record(Event.Kind.QUEUED, now=now, enrollment=enrollment)
+        Letter.objects.owe(Letter.Kind.IN_QUEUE, enrollment, now=now)
+    return enrollment

@@ -1,0 +1,148 @@
+"""Decide about cards by hand or by proof, and let the seats follow: confirm, refuse, settle a disputed number.
+
+A card can carry applications in several programmes, and a number can be claimed by several people. So every decision
+locks the pools of all of them first, in the order of their ids, then the cards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from enrollment import ending, history, seats
+from enrollment.models import Enrollment, Event, Letter, SeatPool
+from libraries import membership, scoping
+from libraries.models import Card, User
+
+BY_HAND = "by_hand"
+
+
+class Obstacle(models.TextChoices):
+    NOT_YOURS = "not_yours", _("This card belongs to another institution.")
+    DECIDED = "decided", _("This card has already been decided about.")
+    OWN_CARD = "own_card", _("You cannot decide about your own card.")
+    CONFIRMED_RIVAL = (
+        "confirmed_rival",
+        _("Somebody else's card with this number is confirmed: settle the dispute."),
+    )
+
+
+class CannotDecide(Exception):
+    def __init__(self, obstacle: Obstacle) -> None:
+        super().__init__(obstacle)
+        self.obstacle = obstacle
+
+
+@seats.transition
+def confirm(*, card_id: int, by: User, now: datetime, valid_until: date | None = None, words: str = "") -> Card:
+    """A librarian has seen that the card is this person's. Everybody else who claims the number is refused in the same
+    transaction; a held seat becomes a given one, and who was passed over is next again."""
+    pools, card = _lock(card_id)
+    _check(card, by)
+    for rival in _rivals(card):
+        _refuse(pools, rival, by=by, how=BY_HAND, reason=Card.Refusal.TAKEN, now=now)
+    membership.confirm(card, by=by, how=BY_HAND, now=now, valid_until=valid_until)
+    for enrollment in _open_enrollments(card):
+        history.record(Event.Kind.CARD_CONFIRMED, now=now, by=by, enrollment=enrollment, reason=BY_HAND, words=words)
+        Letter.objects.owe(Letter.Kind.CARD_CONFIRMED, enrollment, now=now)
+        _stand_again(pools[enrollment.pool_id], enrollment, now=now, by=by)
+    _allocate(pools, now=now)
+    return card
+
+
+@seats.transition
+def refuse(*, card_id: int, reason: Card.Refusal, by: User, now: datetime, words: str = "") -> Card:
+    """The card is not accepted, for a reason the member reads. Its applications end; a number that nobody living has
+    any more goes to the oldest who disputed it."""
+    pools, card = _lock(card_id)
+    _check(card, by)
+    _refuse(pools, card, by=by, how=BY_HAND, reason=reason, now=now, words=words)
+    heir = membership.undispute(card.institution_id, card.number)
+    for enrollment in _open_enrollments(heir) if heir else []:
+        _stand_again(pools[enrollment.pool_id], enrollment, now=now, by=by)
+    _allocate(pools, now=now)
+    return card
+
+
+def refuse_unproved_rivals(
+    pools: dict[int, SeatPool], institution_id: int, number: str, *, keep: User, now: datetime
+) -> None:
+    """Proof beats being first: whoever claimed this number without proof is refused. Within the caller's locks."""
+    for card in membership.open_cards(institution_id, number):
+        if card.user_id != keep.pk and card.state in (Card.State.CLAIMED, Card.State.DISPUTED):
+            _refuse(pools, card, by=None, how="proof", reason=Card.Refusal.TAKEN, now=now)
+
+
+def lock_number(institution_id: int, number: str, *, and_pools: Iterable[int] = ()) -> dict[int, SeatPool]:
+    """Lock the pools of all open applications with this number (and some more), then its cards.
+
+    Raises ChangedMeanwhile when an application in yet another pool came in while we waited for the locks.
+    """
+    pools = seats.lock_all({*and_pools, *_pools_of(institution_id, number)})
+    membership.open_cards(institution_id, number)
+    if not set(_pools_of(institution_id, number)) <= pools.keys():
+        raise seats.ChangedMeanwhile
+    return pools
+
+
+def _pools_of(institution_id: int, number: str) -> Sequence[int]:
+    found = Enrollment.objects.open().filter(card__institution_id=institution_id, card__number=number)
+    return list(found.values_list("pool_id", flat=True).distinct())
+
+
+def _lock(card_id: int) -> tuple[dict[int, SeatPool], Card]:
+    card = Card.objects.get(pk=card_id)
+    pools = lock_number(card.institution_id, card.number)
+    return pools, Card.objects.select_for_update(no_key=True).get(pk=card_id)
+
+
+def _check(card: Card, by: User) -> None:
+    if not scoping.may_decide_on(by, card.institution_id):
+        raise CannotDecide(Obstacle.NOT_YOURS)
+    if card.user_id == by.pk:
+        raise CannotDecide(Obstacle.OWN_CARD)
+    if card.state not in (Card.State.CLAIMED, Card.State.DISPUTED):
+        raise CannotDecide(Obstacle.DECIDED)
+
+
+def _rivals(card: Card) -> Sequence[Card]:
+    return [rival for rival in membership.open_cards(card.institution_id, card.number) if rival.pk != card.pk]
+
+
+def _open_enrollments(card: Card) -> Sequence[Enrollment]:
+    found = Enrollment.objects.open().filter(card=card).select_related("share")
+    return list(found.select_for_update(no_key=True, of=("self",)).order_by("id"))
+
+
+def _stand_again(pool: SeatPool, enrollment: Enrollment, *, now: datetime, by: User) -> None:
+    """A held seat is given; who waits is no longer passed over, and keeps the place of the old application."""
+    if enrollment.state == Enrollment.State.HELD and enrollment.card.state == Card.State.CONFIRMED:
+        seats.seat_held(pool, enrollment, now=now, by=by)
+    elif enrollment.passed_over:
+        enrollment.passed_over = False
+        enrollment.save(update_fields=["passed_over"])
+
+
+def _refuse(
+    pools: dict[int, SeatPool],
+    card: Card,
+    *,
+    by: User | None,
+    how: str,
+    reason: Card.Refusal,
+    now: datetime,
+    words: str = "",
+) -> None:
+    membership.refuse(card, by=by, how=how, reason=reason, now=now)
+    for enrollment in _open_enrollments(card):
+        history.record(Event.Kind.CARD_REFUSED, now=now, by=by, enrollment=enrollment, reason=reason, words=words)
+        ending.end(pools[enrollment.pool_id], enrollment, reason=Enrollment.EndReason.CARD_REFUSED, by=by, now=now)
+        Letter.objects.owe(Letter.Kind.CARD_REFUSED, enrollment, now=now, reason=reason)
+
+
+def _allocate(pools: dict[int, SeatPool], *, now: datetime) -> None:
+    for _pk, pool in sorted(pools.items()):
+        seats.allocate(pool, now=now)

@@ -1,0 +1,57 @@
+"""Why somebody may not apply: asked for the page, and asked again under the lock."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from enrollment.models import Enrollment, SeatPool, Share
+from libraries.models import Card, Library, User
+
+# So many cards may wait for their check at one institution: invented cards must not fill a pool.
+UNPROVED_PER_INSTITUTION = 500
+
+
+class Reason(models.TextChoices):
+    NOT_OPEN_YET = "not_open_yet", _("This programme has not opened yet.")
+    CLOSED = "closed", _("This programme is closed: you cannot apply any more.")
+    ALREADY_APPLIED = (
+        "already_applied",
+        _("You have already applied. You find your application under “My place”."),
+    )
+    NOT_TAKING_PART = "not_taking_part", _("This library does not take part in this programme.")
+    LIBRARY_BUSY = (
+        "library_busy",
+        _("This library has very many cards to check now. Please try again tomorrow."),
+    )
+    ACCOUNT_CLOSED = "account_closed", _("This account cannot apply. Please ask your library.")
+
+
+def programme_reasons(pool: SeatPool, *, now: datetime) -> list[Reason]:
+    """What stands against anybody's application."""
+    day = timezone.localdate(now)
+    if pool.programme.opens_on > day:
+        return [Reason.NOT_OPEN_YET]
+    return [] if pool.programme.is_open_on(day) else [Reason.CLOSED]
+
+
+def reasons_against(user: User, pool: SeatPool, library: Library, *, proved: bool, now: datetime) -> list[Reason]:
+    """All that stands against this application; `proved` says that the card check has confirmed the card."""
+    reasons = programme_reasons(pool, now=now)
+    if not user.is_active:
+        reasons.append(Reason.ACCOUNT_CLOSED)
+    if Enrollment.objects.open().filter(pool=pool, user=user).exists():
+        reasons.append(Reason.ALREADY_APPLIED)
+    if not Share.objects.filter(pool=pool, institution_id=library.institution_id).exists():
+        reasons.append(Reason.NOT_TAKING_PART)
+    if not proved and _unproved(library.institution_id) >= UNPROVED_PER_INSTITUTION:
+        reasons.append(Reason.LIBRARY_BUSY)
+    return reasons
+
+
+def _unproved(institution_id: int) -> int:
+    waiting = Card.objects.filter(institution_id=institution_id, state__in=[Card.State.CLAIMED, Card.State.DISPUTED])
+    return waiting.count()

@@ -1,0 +1,72 @@
+"""End a claim on a seat: given back, ended by staff, or its term over. Whoever is next gets the seat at once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from enrollment import history, seats
+from enrollment.models import Enrollment, Event, Letter, SeatPool
+from libraries.models import User
+
+EndReason = Enrollment.EndReason
+
+
+def end(pool: SeatPool, enrollment: Enrollment, *, reason: EndReason, by: User | None, now: datetime) -> None:
+    """Within the caller's transition: the pool is locked and the enrollment was read under that lock."""
+    had_seat = enrollment.has_seat
+    if had_seat:
+        seats.vacate(pool, enrollment, now=now)
+    enrollment.state = Enrollment.State.ENDED
+    enrollment.hold_until, enrollment.ended_at, enrollment.end_reason = None, now, reason
+    enrollment.save(update_fields=["state", "hold_until", "ended_at", "end_reason"])
+    kind = Event.Kind.SEAT_ENDED if had_seat else Event.Kind.WITHDRAWN
+    history.record(kind, now=now, by=by, enrollment=enrollment, reason=reason)
+
+
+@seats.transition
+def give_back(*, enrollment_id: int, by: User, now: datetime) -> bool:
+    """The member gives the seat back, or leaves the queue. Says whether there was anything to end: twice is once."""
+    pool, enrollment = _lock(enrollment_id)
+    if enrollment.state == Enrollment.State.ENDED:
+        return False
+    reason = EndReason.GIVEN_BACK if enrollment.has_seat else EndReason.WITHDRAWN
+    _end_and_tell(pool, enrollment, reason=reason, by=by, now=now)
+    return True
+
+
+@seats.transition
+def end_by_staff(*, enrollment_id: int, by: User, now: datetime, words: str) -> bool:
+    """Staff end a seat or an application, with words for the record. Says whether there was anything to end."""
+    pool, enrollment = _lock(enrollment_id)
+    if enrollment.state == Enrollment.State.ENDED:
+        return False
+    _end_and_tell(pool, enrollment, reason=EndReason.BY_STAFF, by=by, now=now)
+    return True
+
+
+def end_terms(*, now: datetime) -> int:
+    """End every seat whose term is over; say how many."""
+    over = list(Enrollment.objects.term_over(now).order_by("pool_id", "id").values_list("pk", flat=True))
+    return sum(_end_term(enrollment_id, now=now) for enrollment_id in over)
+
+
+@seats.transition
+def _end_term(enrollment_id: int, *, now: datetime) -> bool:
+    pool, enrollment = _lock(enrollment_id)
+    if enrollment.state != Enrollment.State.SEATED or enrollment.ends_at is None or enrollment.ends_at > now:
+        return False
+    _end_and_tell(pool, enrollment, reason=EndReason.TERM_OVER, by=None, now=now)
+    return True
+
+
+def _lock(enrollment_id: int) -> tuple[SeatPool, Enrollment]:
+    pool_id = Enrollment.objects.values_list("pool_id", flat=True).get(pk=enrollment_id)
+    pool = seats.lock(pool_id)
+    rows = Enrollment.objects.select_related("share").select_for_update(no_key=True, of=("self",))
+    return pool, rows.get(pk=enrollment_id)
+
+
+def _end_and_tell(pool: SeatPool, enrollment: Enrollment, *, reason: EndReason, by: User | None, now: datetime) -> None:
+    end(pool, enrollment, reason=reason, by=by, now=now)
+    Letter.objects.owe(Letter.Kind.SEAT_ENDED, enrollment, now=now, reason=reason)
+    seats.allocate(pool, now=now)

@@ -1,0 +1,54 @@
+"""Record who did what, when and why: the only place where events are made."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from enrollment.models import Enrollment, Event, EventNote
+from libraries.models import User
+
+
+def record(
+    kind: Event.Kind,
+    *,
+    now: datetime,
+    by: User | None = None,
+    enrollment: Enrollment | None = None,
+    institution_id: int | None = None,
+    pool_id: int | None = None,
+    reason: str = "",
+    words: str = "",
+    old_value: int | None = None,
+    new_value: int | None = None,
+) -> Event:
+    """One event, in the transaction of the change it tells of. `by` None: the portal itself did it.
+
+    `reason` is a code; `words` are what a person typed, kept beside the event where they can be erased.
+    """
+    event = _event(kind, now=now, by=by, enrollment=enrollment, reason=reason)
+    event.institution_id = institution_id or event.institution_id
+    event.pool_id = pool_id or event.pool_id
+    event.old_value, event.new_value = old_value, new_value
+    event.save()
+    if words:
+        EventNote.objects.create(event=event, words=words)
+    return event
+
+
+def record_each(
+    pairs: Iterable[tuple[Event.Kind, Enrollment]], *, now: datetime, by: User | None = None, reason: str = ""
+) -> None:
+    """One event for each (kind, enrollment), in few statements. The enrollments' shares must be loaded."""
+    events = [_event(kind, now=now, by=by, enrollment=enrollment, reason=reason) for kind, enrollment in pairs]
+    Event.objects.bulk_create(events, batch_size=1000)
+
+
+def _event(
+    kind: Event.Kind, *, now: datetime, by: User | None, enrollment: Enrollment | None, reason: str = ""
+) -> Event:
+    event = Event(kind=kind, at=now, actor_id=by.pk if by else None, reason=reason)
+    if enrollment is not None:
+        event.enrollment_id = enrollment.pk
+        event.card_id = enrollment.card_id
+        event.pool_id = enrollment.pool_id
+        event.institution_id = enrollment.share.institution_id
+    return event

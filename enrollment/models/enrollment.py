@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+
+class EnrollmentQuerySet(models.QuerySet["Enrollment"]):
+    def open(self) -> EnrollmentQuerySet:
+        return self.exclude(state=Enrollment.State.ENDED)
+
+    def waiting(self) -> EnrollmentQuerySet:
+        return self.filter(state=Enrollment.State.WAITING)
+
+    def in_line(self) -> EnrollmentQuerySet:
+        """Those who may get a seat now: waiting, and not passed over (disputed card, lapsed hold)."""
+        return self.waiting().filter(passed_over=False)
+
+    def holding_seats(self) -> EnrollmentQuerySet:
+        return self.filter(state__in=Enrollment.WITH_SEAT)
+
+    def in_queue_order(self) -> EnrollmentQuerySet:
+        return self.order_by("priority", "applied_at", "id")
+
+    def hold_overdue(self, now: datetime) -> EnrollmentQuerySet:
+        return self.filter(state=Enrollment.State.HELD, hold_until__lte=now)
+
+    def term_over(self, now: datetime) -> EnrollmentQuerySet:
+        return self.filter(state=Enrollment.State.SEATED, ends_at__lte=now)
+
+    def ahead_of(self, enrollment: Enrollment) -> EnrollmentQuerySet:
+        """Those in line before this one in the same pool."""
+        return self.in_line().filter(
+            Q(pool_id=enrollment.pool_id),
+            Q(priority__lt=enrollment.priority)
+            | Q(priority=enrollment.priority, applied_at__lt=enrollment.applied_at)
+            | Q(priority=enrollment.priority, applied_at=enrollment.applied_at, id__lt=enrollment.pk),
+        )
+
+
+class Enrollment(models.Model):
+    """A person's claim on a seat. Its place in the queue is (priority, applied_at, id), never a stored position."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("in the queue")
+        HELD = "held", _("place held")
+        SEATED = "seated", _("has a place")
+        ENDED = "ended", _("ended")
+
+    class EndReason(models.TextChoices):
+        GIVEN_BACK = "given_back", _("given back by the member")
+        WITHDRAWN = "withdrawn", _("application withdrawn by the member")
+        CARD_REFUSED = "card_refused", _("the card was refused")
+        TERM_OVER = "term_over", _("the term is over")
+        BY_STAFF = "by_staff", _("ended by the library")
+
+    WITH_SEAT = (State.HELD, State.SEATED)
+    FIRST, NORMAL = 0, 1
+
+    pool = models.ForeignKey(
+        "enrollment.SeatPool",
+        on_delete=models.PROTECT,
+        related_name="enrollments",
+        verbose_name=_("programme"),
+    )
+    share = models.ForeignKey(
+        "enrollment.Share", on_delete=models.PROTECT, related_name="enrollments", verbose_name=_("share")
+    )
+    user = models.ForeignKey(
+        "libraries.User", on_delete=models.PROTECT, related_name="enrollments", verbose_name=_("member")
+    )
+    card = models.ForeignKey(
+        "libraries.Card", on_delete=models.PROTECT, related_name="enrollments", verbose_name=_("card")
+    )
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.WAITING)
+    priority = models.PositiveSmallIntegerField(_("priority"), default=NORMAL)
+    applied_at = models.DateTimeField(_("applied"))
+    # Waiting, but no seat may be given: the card is disputed, or a hold lapsed and the card is still not confirmed.
+    passed_over = models.BooleanField(_("passed over"), default=False)
+    hold_until = models.DateTimeField(_("held until"), null=True, blank=True)
+    hold_lapsed_at = models.DateTimeField(_("hold lapsed"), null=True, blank=True)
+    seated_at = models.DateTimeField(_("place given"), null=True, blank=True)
+    ends_at = models.DateTimeField(_("place until"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    end_reason = models.CharField(_("why it ended"), max_length=20, blank=True, choices=EndReason)
+    privacy_version = models.CharField(_("privacy text read"), max_length=20)
+    privacy_language = models.CharField(_("in"), max_length=2)
+    privacy_read_at = models.DateTimeField(_("read"))
+    age_confirmed = models.PositiveSmallIntegerField(_("minimum age confirmed"), null=True, blank=True)
+
+    objects = EnrollmentQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("application")
+        verbose_name_plural = _("applications")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["pool", "user"], condition=~Q(state="ended"), name="enrollment_open_once_per_person"
+            ),
+            models.UniqueConstraint(
+                fields=["pool", "card"], condition=~Q(state="ended"), name="enrollment_open_once_per_card"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["waiting", "held", "seated", "ended"]), name="enrollment_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(passed_over=False) | Q(state__in=["waiting", "ended"]),
+                name="enrollment_passed_over_waits",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="held", hold_until__isnull=False) | (~Q(state="held") & Q(hold_until=None)),
+                name="enrollment_held_until",
+            ),
+            models.CheckConstraint(
+                condition=Q(seated_at=None, ends_at=None) | Q(seated_at__isnull=False, ends_at__isnull=False),
+                name="enrollment_seated_at_and_until",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="seated") | Q(seated_at__isnull=False), name="enrollment_seated_has_time"
+            ),
+            models.CheckConstraint(
+                condition=(Q(state="ended", ended_at__isnull=False) & ~Q(end_reason=""))
+                | (~Q(state="ended") & Q(ended_at=None, end_reason="")),
+                name="enrollment_ended_at_and_why",
+            ),
+            models.CheckConstraint(condition=Q(priority__lte=1), name="enrollment_priority_known"),
+        ]
+        indexes = [
+            # allocate() reads the first of each share from this one.
+            models.Index(
+                fields=["share", "priority", "applied_at", "id"],
+                condition=Q(state="waiting", passed_over=False),
+                name="enrollment_line_of_share",
+            ),
+            models.Index(
+                fields=["pool", "priority", "applied_at", "id"],
+                condition=Q(state="waiting", passed_over=False),
+                name="enrollment_line_of_pool",
+            ),
+            models.Index(fields=["hold_until"], condition=Q(state="held"), name="enrollment_hold_until"),
+            models.Index(fields=["ends_at"], condition=Q(state="seated"), name="enrollment_ends_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+    @property
+    def has_seat(self) -> bool:
+        return self.state in self.WITH_SEAT

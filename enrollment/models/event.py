@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Event(models.Model):
+    """One line of the timeline: append-only, held by a trigger; plain ids and codes, so that it outlives its rows."""
+
+    class Kind(models.TextChoices):
+        APPLIED = "applied", _("Applied")
+        SEAT_GIVEN = "seat_given", _("Place given")
+        SEAT_HELD = "seat_held", _("Place held while the card is checked")
+        QUEUED = "queued", _("Joined the queue")
+        CARD_CONFIRMED = "card_confirmed", _("Card confirmed")
+        CARD_REFUSED = "card_refused", _("Card refused")
+        CARD_DISPUTED = "card_disputed", _("Card also claimed in another application")
+        HOLD_LAPSED = "hold_lapsed", _("Held place released")
+        PRIORITY_GIVEN = "priority_given", _("Priority given")
+        ACCOUNT_OPENED = "account_opened", _("Account opened by the provider")
+        ACCOUNT_CLOSED = "account_closed", _("Account closed by the provider")
+        ACCOUNT_STUCK = "account_stuck", _("Opening or closing the account got stuck")
+        ACCOUNT_RETRIED = "account_retried", _("Asked to try the account again")
+        SEAT_ENDED = "seat_ended", _("Place ended")
+        WITHDRAWN = "withdrawn", _("Application ended")
+        CAP_CHANGED = "cap_changed", _("Number of places changed")
+        SHARE_CHANGED = "share_changed", _("Share changed")
+        ROSTER_IMPORTED = "roster_imported", _("List of cards imported")
+
+    at = models.DateTimeField(_("when"))
+    kind = models.CharField(_("what"), max_length=20, choices=Kind)
+    reason = models.CharField(_("why"), max_length=20, blank=True)
+    # Plain numbers, not foreign keys: an event may not stop an erasure, nor be changed by one.
+    actor_id = models.BigIntegerField(_("who"), null=True)
+    pool_id = models.BigIntegerField(null=True)
+    institution_id = models.BigIntegerField(null=True)
+    enrollment_id = models.BigIntegerField(null=True)
+    card_id = models.BigIntegerField(null=True)
+    old_value = models.BigIntegerField(null=True)
+    new_value = models.BigIntegerField(null=True)
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        ordering = ["at", "id"]
+        indexes = [
+            models.Index(fields=["enrollment_id", "at"], name="event_of_enrollment"),
+            models.Index(fields=["institution_id", "at"], name="event_of_institution"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+
+class EventNote(models.Model):
+    """Words someone typed with an event; may be erased, the event stays."""
+
+    event = models.OneToOneField("enrollment.Event", on_delete=models.CASCADE, related_name="note")
+    words = models.TextField(_("words"), max_length=500)
+
+    class Meta:
+        verbose_name = _("note")
+        verbose_name_plural = _("notes")
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"

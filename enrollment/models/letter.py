@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from enrollment.models.owed import OwedQuerySet, OwedWork
+
+if TYPE_CHECKING:
+    from enrollment.models.enrollment import Enrollment
+
+
+class LetterQuerySet(OwedQuerySet["Letter"]):
+    def owe_each(self, kind: str, enrollments: Iterable[Enrollment], *, now: datetime, reason: str = "") -> None:
+        """Owe a letter to each, in the transaction of the decision it tells about."""
+        self.bulk_create(
+            [
+                Letter(kind=kind, enrollment=e, user_id=e.user_id, reason=reason, owed_at=now, due_at=now)
+                for e in enrollments
+            ],
+            batch_size=1000,
+        )
+
+    def owe(self, kind: str, enrollment: Enrollment, *, now: datetime, reason: str = "") -> None:
+        self.owe_each(kind, [enrollment], now=now, reason=reason)
+
+
+class Letter(OwedWork):
+    """A message to a member, owed until it is sent. What it says is read from the rows when it is sent."""
+
+    class Kind(models.TextChoices):
+        SEAT_GIVEN = "seat_given", _("a place is given")
+        SEAT_HELD = "seat_held", _("a place is held")
+        IN_QUEUE = "in_queue", _("in the queue")
+        CARD_CONFIRMED = "card_confirmed", _("the card is confirmed")
+        CARD_REFUSED = "card_refused", _("the card is refused")
+        HOLD_LAPSED = "hold_lapsed", _("the held place was released")
+        ACCOUNT_READY = "account_ready", _("the account is ready")
+        SEAT_ENDED = "seat_ended", _("the place has ended")
+
+    kind = models.CharField(_("letter"), max_length=20, choices=Kind)
+    enrollment = models.ForeignKey("enrollment.Enrollment", on_delete=models.PROTECT, related_name="letters")
+    user = models.ForeignKey("libraries.User", on_delete=models.PROTECT, related_name="letters", verbose_name=_("to"))
+    # A reason code (of a refusal, or of an end) as it was when the letter was owed.
+    reason = models.CharField(_("reason"), max_length=20, blank=True)
+    owed_at = models.DateTimeField(_("owed since"))
+    sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
+
+    objects = LetterQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("letter")
+        verbose_name_plural = _("letters")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(sent_at=None, due_at__isnull=False) | Q(sent_at__isnull=False, due_at=None),
+                name="letter_owed_until_sent",
+            ),
+            models.UniqueConstraint(fields=["enrollment"], condition=Q(kind="account_ready"), name="letter_ready_once"),
+        ]
+        indexes = [models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="letter_due")]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"

@@ -1,0 +1,75 @@
+"""Work that is owed outside, as rows: claimed under a lease, published only by whoever still holds it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+W = TypeVar("W", bound="OwedWork")
+
+
+class OwedQuerySet(models.QuerySet[W]):
+    def owed(self) -> OwedQuerySet[W]:
+        return self.filter(due_at__isnull=False)
+
+    def due(self, now: datetime) -> OwedQuerySet[W]:
+        """Owed, its time has come, not stuck, and nobody's lease on it is running."""
+        free = Q(lease_until=None) | Q(lease_until__lte=now)
+        return self.filter(free, due_at__lte=now, stuck_at=None)
+
+    def stuck(self) -> OwedQuerySet[W]:
+        return self.filter(stuck_at__isnull=False)
+
+    def oldest_owed_at(self) -> datetime | None:
+        """Since when the oldest piece of work waits that people need not look at."""
+        result: datetime | None = self.owed().filter(stuck_at=None).aggregate(oldest=models.Min("due_at"))["oldest"]
+        return result
+
+    def claim(self, *, now: datetime, lease: timedelta) -> W | None:
+        """Take one due row under a lease, or None.
+
+        Attempts are counted here, in the claim, so that work which kills its worker counts too. The row's
+        `lease_token` fences the outcome: `publish` by an older holder changes nothing.
+        """
+        with transaction.atomic():
+            row = self.due(now).order_by("due_at", "pk").select_for_update(skip_locked=True, no_key=True).first()
+            if row is None:
+                return None
+            row.lease_token, row.lease_until, row.attempts = uuid4(), now + lease, row.attempts + 1
+            row.save(update_fields=["lease_token", "lease_until", "attempts"])
+        return row
+
+    def publish(self, row: W, *, due_at: datetime | None, **outcome: Any) -> bool:
+        """Write an outcome and give the lease back, if it is still ours; say whether it was.
+
+        `due_at` None settles the debt that was claimed; one that was made meanwhile stays owed.
+        """
+        mine = self.filter(pk=row.pk, lease_token=row.lease_token)
+        newer = models.Case(models.When(version=row.version, then=models.Value(due_at)), default=F("due_at"))
+        return bool(mine.update(lease_token=None, lease_until=None, due_at=newer, **outcome))
+
+
+class OwedWork(models.Model):
+    """`due_at` None: nothing is owed. A new debt bumps `version`, so that a worker who settles an older one is told."""
+
+    due_at = models.DateTimeField(_("to be done from"), null=True, blank=True)
+    version = models.PositiveIntegerField(default=0, editable=False)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    lease_token = models.UUIDField(null=True, editable=False)
+    lease_until = models.DateTimeField(null=True, editable=False)
+    stuck_at = models.DateTimeField(_("stuck since"), null=True, blank=True)
+    # A short word for the cause (see the adapters); never a text of the other side, which may hold personal data.
+    trouble = models.CharField(_("what went wrong"), max_length=50, blank=True)
+
+    class Meta:
+        abstract = True
+
+    @staticmethod
+    def debt(now: datetime) -> dict[str, Any]:
+        """The changes that make rows owed from now, as for the first time."""
+        return {"due_at": now, "version": F("version") + 1, "attempts": 0, "stuck_at": None, "trouble": ""}

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from uuid import uuid4
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from enrollment.models.owed import OwedQuerySet, OwedWork
+
+
+class ProviderAccount(OwedWork):
+    """A person's account on a provider's platform: what must be, what was last seen, and what went wrong."""
+
+    class Seen(models.TextChoices):
+        UNKNOWN = "unknown", _("not known yet")
+        ABSENT = "absent", _("no account")
+        ACTIVE = "active", _("account open")
+        INACTIVE = "inactive", _("account closed")
+
+    user = models.ForeignKey(
+        "libraries.User", on_delete=models.PROTECT, related_name="provider_accounts", verbose_name=_("member")
+    )
+    provider = models.ForeignKey(
+        "catalog.Provider", on_delete=models.PROTECT, related_name="accounts", verbose_name=_("provider")
+    )
+    # Given before the first call, so that an account made by a call whose reply was lost is found again.
+    external_id = models.UUIDField(_("our id"), default=uuid4, unique=True, editable=False)
+    must_be_active = models.BooleanField(_("must be open"))
+    remote_id = models.CharField(_("the provider's id"), max_length=200, blank=True)
+    seen = models.CharField(_("last seen"), max_length=10, choices=Seen, default=Seen.UNKNOWN)
+    seen_at = models.DateTimeField(_("seen"), null=True, blank=True)
+
+    objects = OwedQuerySet["ProviderAccount"].as_manager()
+
+    class Meta:
+        verbose_name = _("account at the provider")
+        verbose_name_plural = _("accounts at providers")
+        constraints = [
+            models.UniqueConstraint(fields=["user", "provider"], name="account_once_per_person"),
+            models.UniqueConstraint(
+                fields=["provider", "remote_id"], condition=~Q(remote_id=""), name="account_remote_id_unique"
+            ),
+            models.CheckConstraint(
+                condition=Q(seen="unknown", seen_at=None) | (~Q(seen="unknown") & Q(seen_at__isnull=False)),
+                name="account_seen_and_when",
+            ),
+            models.CheckConstraint(
+                condition=Q(stuck_at=None) | (Q(due_at__isnull=False) & ~Q(trouble="")),
+                name="account_stuck_is_owed",
+            ),
+        ]
+        indexes = [models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="account_due")]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+    @property
+    def is_ready(self) -> bool:
+        """The provider has confirmed an open account: only then does a member read "ready"."""
+        return self.must_be_active and self.seen == self.Seen.ACTIVE

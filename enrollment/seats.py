@@ -1,0 +1,221 @@
+"""The seats: the only code that counts and gives them out.
+
+Every change of a seat is a transition: it locks the pool first, then shares, cards, enrollments and accounts, each by
+id, and reads again before it decides. The database's checks hold even when this code is wrong.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import ParamSpec, TypeVar
+
+from dateutil.relativedelta import relativedelta
+from django.db import OperationalError, connection, transaction
+from django.db.models import F
+
+from enrollment import history
+from enrollment.models import Enrollment, Event, Letter, ProviderAccount, SeatPool, Share
+from libraries.models import User
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_TRIES = 5
+_SERIALIZATION, _DEADLOCK, _LOCK_TIMEOUT = "40001", "40P01", "55P03"
+
+
+class ChangedMeanwhile(Exception):
+    """What was read before the locks no longer holds; the transition is tried again from the start."""
+
+
+def transition(operation: Callable[P, R]) -> Callable[P, R]:
+    """Run an operation in a transaction of its own, and again when it met a deadlock or waited too long for a lock.
+
+    Inside another transaction it just joins: only the outermost can be tried again.
+    """
+
+    @functools.wraps(operation)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        if connection.in_atomic_block:
+            return operation(*args, **kwargs)
+        for attempt in range(1, _TRIES + 1):
+            try:
+                with transaction.atomic():
+                    return operation(*args, **kwargs)
+            except (OperationalError, ChangedMeanwhile) as error:
+                if attempt == _TRIES or not _may_be_tried_again(error):
+                    raise
+            time.sleep(random.uniform(0.01, 0.05) * attempt)  # spreads rivals, guards nothing
+        raise AssertionError("unreachable")
+
+    return wrapper
+
+
+def _may_be_tried_again(error: Exception) -> bool:
+    code = getattr(error.__cause__, "pgcode", None)
+    return isinstance(error, ChangedMeanwhile) or code in (_SERIALIZATION, _DEADLOCK, _LOCK_TIMEOUT)
+
+
+def lock(pool_id: int) -> SeatPool:
+    """The pool, locked until the end of the transaction."""
+    return lock_all([pool_id])[pool_id]
+
+
+def lock_all(pool_ids: Iterable[int]) -> dict[int, SeatPool]:
+    """Several pools, locked in the order of their ids."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL lock_timeout = '5s'")
+    return {pk: SeatPool.objects.lock(pk) for pk in sorted(set(pool_ids))}
+
+
+# --- Giving out ---
+
+# Of each share the first that may have a seat; those within its unused floor are guaranteed one, the others compete in
+# queue order for what is above all floors. The limits are constants: a subquery there makes the planner read it all.
+_CHOOSE = """
+WITH line AS (
+    SELECT first.*, s.ceiling - s.taken AS room, greatest(s.floor - s.taken, 0) AS unused_floor
+    FROM enrollment_share s CROSS JOIN LATERAL (
+        SELECT e.id, e.priority, e.applied_at, row_number() OVER (ORDER BY e.priority, e.applied_at, e.id) AS rank
+        FROM enrollment_enrollment e
+        WHERE e.share_id = s.id AND e.state = 'waiting' AND NOT e.passed_over
+        ORDER BY e.priority, e.applied_at, e.id LIMIT %(free)s
+    ) first
+    WHERE s.pool_id = %(pool)s AND (s.ceiling IS NULL OR s.taken < s.ceiling)
+), ranked AS (
+    SELECT id, rank <= unused_floor AS guaranteed,
+           row_number() OVER (PARTITION BY rank <= unused_floor ORDER BY priority, applied_at, id) AS place
+    FROM line WHERE room IS NULL OR rank <= room
+), chosen AS (
+    SELECT id FROM ranked WHERE guaranteed OR place <= %(above_floors)s
+    ORDER BY guaranteed DESC, place LIMIT %(free)s
+)
+UPDATE enrollment_enrollment e
+SET state = CASE WHEN c.state = 'confirmed' THEN 'seated' ELSE 'held' END,
+    hold_until = CASE WHEN c.state = 'confirmed' THEN NULL ELSE %(hold_until)s END,
+    seated_at = CASE WHEN c.state = 'confirmed' THEN %(now)s END,
+    ends_at = CASE WHEN c.state = 'confirmed' THEN %(ends_at)s END
+FROM chosen, libraries_card c
+WHERE e.id = chosen.id AND c.id = e.card_id
+RETURNING e.id
+"""
+
+
+def allocate(pool: SeatPool, *, now: datetime, by: User | None = None) -> list[Enrollment]:
+    """Give every free seat to whoever is next; say who got one. The pool must be locked.
+
+    Safe to run at any time and twice: it looks at what is free and who waits, not at why it was called. A confirmed
+    card is seated, another is held. Events, letters and owed accounts are written in the same transaction.
+    """
+    if pool.free == 0:
+        return []
+    shares = list(pool.shares.select_for_update(no_key=True).order_by("id"))
+    kept = sum(max(share.floor - share.taken, 0) for share in shares)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _CHOOSE,
+            {
+                "pool": pool.pk,
+                "free": pool.free,
+                "above_floors": max(pool.free - kept, 0),
+                "now": now,
+                "hold_until": now + timedelta(days=pool.programme.hold_days),
+                "ends_at": _end_of_term(pool, now),
+            },
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+    if not ids:
+        return []
+    given = list(Enrollment.objects.filter(pk__in=ids).select_related("share").in_queue_order())
+    _count(pool, given, +1)
+    _tell(pool, given, now=now, by=by)
+    return given
+
+
+def seat_held(pool: SeatPool, enrollment: Enrollment, *, now: datetime, by: User | None = None) -> None:
+    """A held seat becomes a given one: its card is confirmed. Counts stay as they are. The pool must be locked."""
+    enrollment.state = Enrollment.State.SEATED
+    enrollment.hold_until, enrollment.seated_at, enrollment.ends_at = None, now, _end_of_term(pool, now)
+    enrollment.save(update_fields=["state", "hold_until", "seated_at", "ends_at"])
+    history.record(Event.Kind.SEAT_GIVEN, now=now, by=by, enrollment=enrollment)
+    _owe_accounts(pool, [enrollment.user_id], now=now)
+
+
+def _end_of_term(pool: SeatPool, now: datetime) -> datetime:
+    return now + relativedelta(months=pool.programme.term_months)
+
+
+def _tell(pool: SeatPool, given: Sequence[Enrollment], *, now: datetime, by: User | None) -> None:
+    seated = [enrollment for enrollment in given if enrollment.state == Enrollment.State.SEATED]
+    held = [enrollment for enrollment in given if enrollment.state == Enrollment.State.HELD]
+    pairs = [(Event.Kind.SEAT_GIVEN, e) for e in seated] + [(Event.Kind.SEAT_HELD, e) for e in held]
+    history.record_each(pairs, now=now, by=by)
+    Letter.objects.owe_each(Letter.Kind.SEAT_GIVEN, seated, now=now)
+    Letter.objects.owe_each(Letter.Kind.SEAT_HELD, held, now=now)
+    _owe_accounts(pool, [enrollment.user_id for enrollment in seated], now=now)
+
+
+def _owe_accounts(pool: SeatPool, user_ids: Sequence[int], *, now: datetime) -> None:
+    """The people's accounts at the pool's provider must be open, and somebody has to see to it."""
+    if not user_ids:
+        return
+    provider_id = pool.programme.provider_id
+    known = ProviderAccount.objects.filter(provider_id=provider_id, user_id__in=user_ids)
+    have = set(known.select_for_update(no_key=True).order_by("id").values_list("user_id", flat=True))
+    known.update(must_be_active=True, **ProviderAccount.debt(now))
+    ProviderAccount.objects.bulk_create(
+        [
+            ProviderAccount(user_id=user_id, provider_id=provider_id, must_be_active=True, due_at=now)
+            for user_id in user_ids
+            if user_id not in have
+        ],
+        batch_size=1000,
+        ignore_conflicts=True,  # made meanwhile by a transition in another pool of this provider: owed all the same
+    )
+
+
+# --- Taking back ---
+
+
+def vacate(pool: SeatPool, enrollment: Enrollment, *, now: datetime) -> None:
+    """Take the seat of a held or seated enrollment out of the count. The pool must be locked; the caller, who has read
+    the enrollment under that lock, changes its state in the same transaction and lets `allocate` follow."""
+    if not enrollment.has_seat:
+        raise ValueError("a seat that nobody has cannot be freed")
+    _count(pool, [enrollment], -1)
+    _sink(pool)
+    _close_account_unless_needed(pool, enrollment, now=now)
+
+
+def _count(pool: SeatPool, enrollments: Sequence[Enrollment], step: int) -> None:
+    for share_id, number in sorted(Counter(enrollment.share_id for enrollment in enrollments).items()):
+        Share.objects.filter(pk=share_id).update(taken=F("taken") + step * number)
+    pool.taken += step * len(enrollments)
+    pool.save(update_fields=["taken"])
+
+
+def _sink(pool: SeatPool) -> None:
+    """A cap that is to be lower sinks with every seat that ends, and never below what is taken."""
+    if pool.planned_cap is None:
+        return
+    pool.cap = max(pool.planned_cap, pool.taken)
+    pool.planned_cap = None if pool.cap == pool.planned_cap else pool.planned_cap
+    pool.save(update_fields=["cap", "planned_cap"])
+
+
+def _close_account_unless_needed(pool: SeatPool, enrollment: Enrollment, *, now: datetime) -> None:
+    """Closing is written down as owed before the seat is free for another; a seat elsewhere keeps the account open."""
+    provider_id = pool.programme.provider_id
+    others = Enrollment.objects.filter(
+        user_id=enrollment.user_id, state=Enrollment.State.SEATED, pool__programme__provider_id=provider_id
+    ).exclude(pk=enrollment.pk)
+    account = ProviderAccount.objects.filter(user_id=enrollment.user_id, provider_id=provider_id, must_be_active=True)
+    # The account's row first: a transition in another pool of this provider may be about to need or leave it.
+    locked = account.select_for_update(no_key=True).first()
+    if locked is not None and not others.exists():
+        account.update(must_be_active=False, **ProviderAccount.debt(now))

@@ -1,0 +1,76 @@
+"""The doorbells. A task carries no work: what it has to do stands in the rows, and a sweep finds it anyway."""
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from celery import shared_task
+from django.utils import timezone
+
+from enrollment import ending, letters, provisioning, waiting_list
+from enrollment.doorbell import Doorbell
+from enrollment.secrets import secret_of
+from libraries import people
+
+logger = logging.getLogger(__name__)
+
+# A task works for so long, then rings for a successor: a worker that is asked to stop can.
+_TURN = timedelta(seconds=20)
+
+
+@shared_task
+def provision_due() -> None:
+    _take_turns(provision_due, lambda: provisioning.settle_next(secret_of=secret_of, now=timezone.now))
+
+
+@shared_task
+def send_letters() -> None:
+    _take_turns(send_letters, lambda: letters.send_next(now=timezone.now))
+
+
+@shared_task
+def sweep_seats() -> None:
+    now = timezone.now()
+    if waiting_list.lapse_holds(now=now) + ending.end_terms(now=now):
+        ring()
+
+
+@shared_task
+def sweep_people() -> None:
+    people.forget_strangers(now=timezone.now())
+
+
+def ring() -> None:
+    """Tell the workers that there is something to do. Call it after the commit; it never waits and never fails."""
+    _bell.ring()
+
+
+def _ring() -> None:
+    for task in (provision_due, send_letters):
+        if not _publish(task):
+            return
+
+
+def _publish(task: Any) -> bool:
+    try:
+        task.apply_async(retry=False, expires=60)
+    except Exception as error:  # whatever ails the broker, the next sweep does the work
+        logger.warning("the workers could not be rung: %s", type(error).__name__)
+        return False
+    return True
+
+
+_bell = Doorbell(_ring)
+
+
+def _take_turns(task: Any, work: Callable[[], bool]) -> None:
+    """Work while there is work. After the first row, wake one colleague: so a backlog fills the pool of workers."""
+    until = timezone.now() + _TURN
+    if not work():
+        return
+    _publish(task)
+    while timezone.now() < until:
+        if not work():
+            return
+    _publish(task)

@@ -1,0 +1,37 @@
+"""The queue: who is where in it, and what happens to a held seat whose card nobody confirmed in time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from enrollment import history, seats
+from enrollment.models import Enrollment, Event, Letter
+
+
+def place_of(enrollment: Enrollment) -> int | None:
+    """The place in the queue, from 1; None for whoever is passed over or does not wait."""
+    if enrollment.state != Enrollment.State.WAITING or enrollment.passed_over:
+        return None
+    return Enrollment.objects.ahead_of(enrollment).count() + 1
+
+
+def lapse_holds(*, now: datetime) -> int:
+    """Release every held seat whose time is up; say how many. The applications keep their old place."""
+    overdue = Enrollment.objects.hold_overdue(now)
+    return sum(_lapse(pool_id, now=now) for pool_id in sorted(set(overdue.values_list("pool_id", flat=True))))
+
+
+@seats.transition
+def _lapse(pool_id: int, *, now: datetime) -> int:
+    pool = seats.lock(pool_id)
+    overdue = Enrollment.objects.hold_overdue(now).filter(pool=pool).select_related("share").order_by("id")
+    lapsed = list(overdue.select_for_update(no_key=True, of=("self",)))
+    for enrollment in lapsed:
+        seats.vacate(pool, enrollment, now=now)
+        enrollment.state, enrollment.passed_over = Enrollment.State.WAITING, True
+        enrollment.hold_until, enrollment.hold_lapsed_at = None, now
+        enrollment.save(update_fields=["state", "passed_over", "hold_until", "hold_lapsed_at"])
+        history.record(Event.Kind.HOLD_LAPSED, now=now, enrollment=enrollment)
+        Letter.objects.owe(Letter.Kind.HOLD_LAPSED, enrollment, now=now)
+    seats.allocate(pool, now=now)
+    return len(lapsed)

@@ -1,0 +1,24 @@
+"""Exact limits on guessing, counted in PostgreSQL: they hold under concurrency, across processes, without Redis."""
+
+from datetime import datetime, timedelta
+
+from django.db import connection
+from django.utils.crypto import salted_hmac
+
+_COUNT = """
+INSERT INTO libraries_attempt AS a (key, since, count) VALUES (%(key)s, %(now)s, 1)
+ON CONFLICT (key) DO UPDATE SET
+    count = CASE WHEN a.since <= %(start)s THEN 1 ELSE a.count + 1 END,
+    since = CASE WHEN a.since <= %(start)s THEN %(now)s ELSE a.since END
+RETURNING count
+"""
+
+
+def allow(*key: str, limit: int, per: timedelta, now: datetime) -> bool:
+    """Count one attempt and say whether it is within the limit. Call it outside a transaction that may roll back:
+    a count that is undone is no limit."""
+    hashed = salted_hmac("libraries.limits", "\0".join(key), algorithm="sha256").hexdigest()
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT, {"key": hashed, "now": now, "start": now - per})
+        (count,) = cursor.fetchone()
+    return bool(count <= limit)

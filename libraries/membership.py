@@ -1,0 +1,92 @@
+"""Claim a card, and decide about it: confirm, refuse, hand a number on to who disputes it.
+
+These functions change cards only. They run inside the caller's transaction, which holds the locks; the enrollment
+operations that call them record the events and see to the seats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from django.db import IntegrityError, transaction
+
+from libraries import rosters
+from libraries.cards import registry
+from libraries.cards.checks import Answer, CardCheck, Outcome, Question
+from libraries.models import Card, Institution, Library, User
+
+
+def check_of(institution: Institution, number: str = "") -> CardCheck:
+    """The way this institution proves cards; for a roster with what the roster says of the number."""
+    by_roster = institution.card_check == Institution.CardCheck.ROSTER
+    setup = registry.Setup(
+        institution_id=institution.pk,
+        second_fact=institution.second_fact,
+        tells_unknown_cards=institution.tells_unknown_cards,
+        key=rosters.fact_key(institution) if by_roster else b"",
+        roster=rosters.facts_for(institution, number) if by_roster and number else None,
+    )
+    return registry.check_for(institution.card_check, setup)
+
+
+def ask(institution: Institution, *, number: str, second_fact: str | None, last_name: str, on: date) -> Answer:
+    """What the institution's card check says. May take seconds: never call it inside a transaction."""
+    question = Question(number=number, second_fact=second_fact, last_name=last_name, on=on)
+    return check_of(institution, number).ask(question)
+
+
+def open_cards(institution_id: int, number: str) -> Sequence[Card]:
+    """All open claims on a number, locked, in the order of their ids."""
+    found = Card.objects.filter(institution_id=institution_id, number=number, state__in=Card.OPEN)
+    return list(found.select_for_update(no_key=True).order_by("id"))
+
+
+def claim(*, user: User, library: Library, number: str, answer: Answer, now: datetime) -> Card:
+    """The user's card of this number: their open one, or a new one.
+
+    Confirmed when the check proved it, disputed when the number is somebody else's living card. Proof against an
+    unproved rival is settled by the caller before; two proofs for one number are for a librarian to settle.
+    """
+    own = Card.objects.filter(
+        user=user, institution_id=library.institution_id, number=number, state__in=Card.OPEN
+    ).first()
+    card = own or Card(user=user, library=library, institution_id=library.institution_id, number=number, claimed_at=now)
+    if answer.outcome == Outcome.CONFIRMED and card.state != Card.State.CONFIRMED:
+        _decide(card, Card.State.CONFIRMED, how=library.institution.card_check, by=None, now=now)
+        card.valid_until = answer.valid_until
+    try:
+        with transaction.atomic():
+            card.save()
+    except IntegrityError:
+        # The number is living in another's name: the partial unique index has the last word, also in a race.
+        card.state, card.decided_at, card.decided_how, card.valid_until = Card.State.DISPUTED, None, "", None
+        card.save()
+    return card
+
+
+def confirm(card: Card, *, by: User | None, how: str, now: datetime, valid_until: date | None = None) -> None:
+    """The card is this person's. Living rivals must have been refused before, in the same transaction."""
+    _decide(card, Card.State.CONFIRMED, how=how, by=by, now=now)
+    card.valid_until = valid_until or card.valid_until
+    card.save()
+
+
+def refuse(card: Card, *, by: User | None, how: str, reason: str, now: datetime) -> None:
+    _decide(card, Card.State.REFUSED, how=how, by=by, now=now)
+    card.refusal = reason
+    card.save()
+
+
+def undispute(institution_id: int, number: str) -> Card | None:
+    """When nobody's living card has this number any more, the oldest disputed claim becomes a plain one."""
+    left = open_cards(institution_id, number)
+    if not left or any(card.state in Card.LIVING for card in left):
+        return None
+    left[0].state = Card.State.CLAIMED
+    left[0].save(update_fields=["state"])
+    return left[0]
+
+
+def _decide(card: Card, state: Card.State, *, how: str, by: User | None, now: datetime) -> None:
+    card.state, card.decided_at, card.decided_how, card.decided_by = state, now, how, by

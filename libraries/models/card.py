@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from datetime import date
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+
+class CardQuerySet(models.QuerySet["Card"]):
+    def living(self) -> CardQuerySet:
+        """Cards that stand for their number: at most one for each number of an institution."""
+        return self.filter(state__in=Card.LIVING)
+
+    def rivals_of(self, card: Card) -> CardQuerySet:
+        return self.filter(institution_id=card.institution_id, number=card.number).exclude(pk=card.pk)
+
+
+class Card(models.Model):
+    """A person's library card, and whether it has been proved.
+
+    A second claim on a number is `disputed` until proof or a librarian settles it; being first is no proof.
+    """
+
+    class State(models.TextChoices):
+        CLAIMED = "claimed", _("to be checked")
+        DISPUTED = "disputed", _("disputed")
+        CONFIRMED = "confirmed", _("confirmed")
+        REFUSED = "refused", _("refused")
+        LAPSED = "lapsed", _("lapsed")
+
+    class Refusal(models.TextChoices):
+        UNKNOWN = "unknown", _("The library does not know this card number.")
+        NOT_YOURS = "not_yours", _("The name does not match the card.")
+        EXPIRED = "expired", _("The card is no longer valid.")
+        BLOCKED = "blocked", _("The card is blocked at the desk of the library.")
+        TAKEN = "taken", _("The card belongs to somebody else's application.")
+        OTHER = "other", _("The library could not confirm the card.")
+
+    LIVING = (State.CLAIMED, State.CONFIRMED)
+    OPEN = (State.CLAIMED, State.DISPUTED, State.CONFIRMED)
+
+    user = models.ForeignKey("libraries.User", on_delete=models.PROTECT, related_name="cards", verbose_name=_("person"))
+    library = models.ForeignKey(
+        "libraries.Library", on_delete=models.PROTECT, related_name="cards", verbose_name=_("library")
+    )
+    institution = models.ForeignKey(
+        "libraries.Institution", on_delete=models.PROTECT, related_name="cards", verbose_name=_("institution")
+    )
+    number = models.CharField(_("card number"), max_length=40)
+    state = models.CharField(_("state"), max_length=20, choices=State, default=State.CLAIMED)
+    claimed_at = models.DateTimeField(_("claimed"))
+    decided_at = models.DateTimeField(_("decided"), null=True, blank=True)
+    decided_by = models.ForeignKey(
+        "libraries.User",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("decided by"),
+    )
+    decided_how = models.CharField(_("how"), max_length=20, blank=True)
+    refusal = models.CharField(_("reason"), max_length=20, blank=True, choices=Refusal)
+    valid_until = models.DateField(_("valid until"), null=True, blank=True)
+
+    objects = CardQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("card")
+        verbose_name_plural = _("cards")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["institution", "number"],
+                condition=Q(state__in=["claimed", "confirmed"]),
+                name="card_number_claimed_once",
+            ),
+            models.UniqueConstraint(
+                fields=["user", "institution", "number"],
+                condition=Q(state__in=["claimed", "disputed", "confirmed"]),
+                name="card_open_once_per_person",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["claimed", "disputed", "confirmed", "refused", "lapsed"]),
+                name="card_state_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["claimed", "disputed"], decided_at=None, decided_how="")
+                | (Q(state__in=["confirmed", "refused", "lapsed"], decided_at__isnull=False) & ~Q(decided_how="")),
+                name="card_decided_at_and_how",
+            ),
+            models.CheckConstraint(
+                condition=(Q(state="refused") & ~Q(refusal="")) | (~Q(state="refused") & Q(refusal="")),
+                name="card_refused_with_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(decided_by=None) | Q(decided_at__isnull=False), name="card_decided_by_and_at"
+            ),
+            models.CheckConstraint(
+                condition=Q(decided_at=None) | Q(decided_at__gte=F("claimed_at")),
+                name="card_decided_after_claim",
+            ),
+            models.CheckConstraint(condition=Q(number__regex=r"^[0-9A-Z]{1,40}$"), name="card_number_normal"),
+        ]
+        indexes = [models.Index(fields=["institution", "state"], name="card_institution_state")]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+    def is_valid_on(self, day: date) -> bool:
+        return self.valid_until is None or self.valid_until >= day

@@ -1,0 +1,54 @@
+"""The workers. The broker is a doorbell: everything owed is a row, and the sweeps find it without any message."""
+
+import os
+
+from celery import Celery
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+
+app = Celery("leerkaart")
+app.conf.update(
+    broker_url=settings.REDIS_URL,
+    broker_connection_retry_on_startup=True,
+    # A page must not wait for a broker that is gone: short timeouts, and no second try of a ring.
+    broker_transport_options={
+        "socket_timeout": 5,
+        "socket_connect_timeout": 1,
+        "retry_on_timeout": False,
+        "visibility_timeout": 60,
+    },
+    task_publish_retry=False,
+    task_ignore_result=True,
+    task_serializer="json",
+    accept_content=["json"],
+    # A lost message costs nothing (a sweep finds the row), so a message is acknowledged when it is taken.
+    task_acks_late=False,
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    task_default_queue="sweeps",
+    task_routes={
+        "enrollment.tasks.provision_due": {"queue": "provider"},
+        "enrollment.tasks.send_letters": {"queue": "mail"},
+    },
+    beat_schedule={
+        "provision-due": {
+            "task": "enrollment.tasks.provision_due",
+            "schedule": 15.0,
+            "options": {"expires": 15},
+        },
+        "send-letters": {
+            "task": "enrollment.tasks.send_letters",
+            "schedule": 15.0,
+            "options": {"expires": 15},
+        },
+        "sweep-seats": {"task": "enrollment.tasks.sweep_seats", "schedule": 60.0, "options": {"expires": 60}},
+        "sweep-people": {
+            "task": "enrollment.tasks.sweep_people",
+            "schedule": 3600.0,
+            "options": {"expires": 600},
+        },
+    },
+    timezone="UTC",
+)
+app.autodiscover_tasks(["enrollment"])
