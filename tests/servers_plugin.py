@@ -1,7 +1,7 @@
 """Gives the tests their servers and settings before Django reads them; loaded by -p in pyproject.toml.
 
-The controlling process starts PostgreSQL and Valkey once and hands them to the workers of xdist by environment.
-Every worker has a test database of its own (pytest-django sees to it) and a Redis database of its own.
+The controlling process starts PostgreSQL and Valkey and hands them to xdist's workers by environment. Every
+worker has its own test database (pytest-django sees to it) and its own Redis database.
 """
 
 import contextlib

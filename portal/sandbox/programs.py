@@ -100,16 +100,17 @@ class Program:
             return ""
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
-    def failure(self) -> ProgramError:
-        code = self.process.poll() if self.process else None
-        return ProgramError(f"{self.name} ended (exit code {code}). The end of {self.log}:\n{self.tail()}")
+    @property
+    def exit_code(self) -> int | None:
+        return self.process.poll() if self.process else None
 
-    def finish(self) -> None:
-        """Run to the end; an exit code other than 0 is a failure."""
-        self.start()
-        assert self.process is not None
-        if self.process.wait() != 0:
-            raise self.failure()
+    def failure(self) -> ProgramError:
+        text = f"{self.name} ended (exit code {self.exit_code}). The end of {self.log}:\n{self.tail()}"
+        return ProgramError(text)
+
+    def wait(self) -> int:
+        """To the end, however long it takes; gives the exit code."""
+        return self.process.wait() if self.process else 0
 
     def _send(self, number: signal.Signals) -> None:
         if self.process is not None and self.running:

@@ -84,7 +84,7 @@ def both(folder: Path, *, durable: bool) -> Iterator[dict[str, str]]:
 
 @contextlib.contextmanager
 def postgres(folder: Path, *, durable: bool, log: Path | None = None) -> Iterator[Server]:
-    """PostgreSQL with an empty database, or the one kept in the folder; unless durable, the data go afterwards.
+    """PostgreSQL with a new database, or the one kept in the folder; unless durable, the data go at the end.
 
     As root it runs as another user; what that user cannot reach is kept below /var/tmp, noted in the folder.
     """

@@ -1,7 +1,7 @@
 """Becomes a command that does not outlive its parent: tied.py SIGNAL PARENT UID GID COMMAND…
 
-On Linux the kernel sends SIGNAL when the parent dies, however it dies. The change of user comes first: it would
-clear that wish. A program of its own, because code between fork and exec is unsafe in a parent with threads.
+On Linux the kernel sends SIGNAL when the parent dies, however it dies. The change of user comes first, as it
+would clear that. A program of its own, for code between fork and exec is unsafe in a parent with threads.
 """
 
 import ctypes
