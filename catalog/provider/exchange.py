@@ -218,9 +218,7 @@ def failure(answer: Answer) -> ProviderError | None:
     if 200 <= answer.status < 300:
         return None
     if answer.status == 429:
-        return RateLimited(
-            retry_after(answer.headers.get("Retry-After"), now=datetime.now(UTC)) or DEFAULT_WAIT
-        )
+        return RateLimited(retry_after(answer.headers.get("Retry-After"), now=datetime.now(UTC)) or DEFAULT_WAIT)
     if answer.status == 412:
         return Unclear("changed_meanwhile", said)
     if answer.status in (408, 425) or (answer.status >= 500 and answer.status not in (501, 505)):

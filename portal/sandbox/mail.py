@@ -92,7 +92,10 @@ def main() -> None:
     options = parser.parse_args()
     ending = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ending)
-    controller = start_mail_server(port=options.port, maildir=options.maildir)
+    try:
+        controller = start_mail_server(port=options.port, maildir=options.maildir)
+    except OSError as error:
+        raise SystemExit(f"Mail server: port {options.port} cannot be used: {error.strerror}") from None
     print(f"Mail server on smtp://127.0.0.1:{options.port}", flush=True)
     signal.sigwait(ending)
     controller.stop(no_assert=True)

@@ -18,6 +18,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -202,18 +203,22 @@ class PlatformServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.platform = platform
         self.address = f"http://127.0.0.1:{self.server_port}"
-        self._open: set[socket.socket] = set()
-        self._open_lock = threading.Lock()
+        self.connections: set[socket.socket] = set()
+        self._connections_lock = threading.Lock()
+
+    def server_bind(self) -> None:
+        TCPServer.server_bind(self)  # HTTPServer's own asks the network for this machine's name
+        self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, peer = super().get_request()
-        with self._open_lock:
-            self._open.add(connection)
+        with self._connections_lock:
+            self.connections.add(connection)
         return connection, peer
 
     def shutdown_request(self, request: Any) -> None:
-        with self._open_lock:
-            self._open.discard(request)
+        with self._connections_lock:
+            self.connections.discard(request)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -223,8 +228,8 @@ class PlatformServer(ThreadingHTTPServer):
 
     def stop(self) -> None:
         self.server_close()
-        with self._open_lock:
-            for connection in self._open:
+        with self._connections_lock:
+            for connection in self.connections:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
         self.platform.storage.close()
@@ -255,6 +260,13 @@ def _seen(resource: Resource[Any]) -> dict[str, object]:
     }
 
 
+def _listening(port: int, platform: Platform) -> PlatformServer:
+    try:
+        return PlatformServer(port, platform)
+    except OSError as error:
+        raise SystemExit(f"Training platform: port {port} cannot be used: {error.strerror}") from None
+
+
 def _end(signal_number: int, frame: object) -> None:
     raise SystemExit(0)
 
@@ -268,7 +280,7 @@ def main() -> None:
     if not options.token:
         parser.error("--token or SANDBOX_PLATFORM_TOKEN is needed")
     signal.signal(signal.SIGTERM, _end)
-    server = PlatformServer(options.port, Platform(options.state, options.token))
+    server = _listening(options.port, Platform(options.state, options.token))
     print(f"Training platform on {server.address}/", flush=True)
     with suppress(KeyboardInterrupt):
         server.serve_forever()

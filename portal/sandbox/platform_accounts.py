@@ -44,9 +44,7 @@ class KeptAccounts(InMemoryStorage):
         with self.lock:
             return self._note(super().update(resource_type, resource, expected_version=expected_version))
 
-    def delete(
-        self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None
-    ) -> None:
+    def delete(self, resource_type: ResourceType, resource_id: str, *, expected_version: str | None = None) -> None:
         with self.lock:
             super().delete(resource_type, resource_id, expected_version=expected_version)
             self._journal.write(_line({"removed": resource_id}))

@@ -13,9 +13,7 @@ __all__ = ["ada", "bo", "client", "platform"]
 
 @pytest.fixture
 def ada() -> Person:
-    return Person(
-        external_id="3f0c-ada", email="ada@example.be", first_name="Ada", last_name="Peeters", language="nl"
-    )
+    return Person(external_id="3f0c-ada", email="ada@example.be", first_name="Ada", last_name="Peeters", language="nl")
 
 
 @pytest.fixture
@@ -25,8 +23,6 @@ def bo(ada: Person) -> Person:
 
 @pytest.fixture
 def client(platform: RunningPlatform) -> Iterator[ScimClient]:
-    connection = Connection(
-        platform.base_url, platform.token, connect_timeout=1.0, read_timeout=1.0, deadline=2.0
-    )
+    connection = Connection(platform.base_url, platform.token, connect_timeout=1.0, read_timeout=1.0, deadline=2.0)
     with new_session() as session:
         yield ScimClient(connection, session)

@@ -1,6 +1,7 @@
 """A server with bad manners: it says to every request exactly what a test tells it to."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,10 +17,13 @@ class OddServer:
 
 
 @contextmanager
-def odd_server(talk: Talk) -> Iterator[OddServer]:
+def odd_server(talk: Talk, tls: ssl.SSLContext | None = None) -> Iterator[OddServer]:
     """`talk` is called once for every request, with the connection; the connection is closed after it."""
     listener = socket.create_server(("127.0.0.1", 0))
-    odd = OddServer(f"http://127.0.0.1:{listener.getsockname()[1]}/v2")
+    if tls is not None:
+        listener = tls.wrap_socket(listener, server_side=True)
+    scheme = "http" if tls is None else "https"
+    odd = OddServer(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/v2")
     thread = threading.Thread(target=_serve, args=(listener, talk, odd), daemon=True)
     thread.start()
     try:
@@ -57,3 +61,9 @@ def _length(head: bytes) -> int:
 def saying(status: str, body: bytes = b"", *headers: str) -> Talk:
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers, "", ""]
     return lambda connection: connection.sendall("\r\n".join(lines).encode() + body)
+
+
+def in_turn(*talks: Talk) -> Talk:
+    """The first request gets the first talk, and so on."""
+    left = iter(talks)
+    return lambda connection: next(left)(connection)

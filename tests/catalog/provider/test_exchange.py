@@ -83,9 +83,7 @@ def test_all_requests_of_an_exchange_share_its_deadline() -> None:
 
 @pytest.mark.parametrize("head", [b"Content-Length: 20000\r\n\r\n", b"\r\n"])
 def test_huge_body_is_not_taken_in(head: bytes) -> None:
-    with odd_server(
-        lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"x" * 20_000)
-    ) as odd:
+    with odd_server(lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"x" * 20_000)) as odd:
         assert summary(outcome(odd.base_url, "GET")) == (Unreachable, "answer_too_large")
         assert summary(outcome(odd.base_url, "POST")) == (Unclear, "answer_too_large")
 
@@ -96,9 +94,7 @@ def test_packed_body_is_not_unpacked() -> None:
     assert b"Accept-Encoding: identity\r\n" in odd.requests[0]
 
 
-@pytest.mark.parametrize(
-    "status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"]
-)
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
 def test_redirect_is_refused_and_not_followed(status: str) -> None:
     with odd_server(saying(status, b"", "Location: /v2/elsewhere")) as odd:
         assert summary(outcome(odd.base_url, "POST")) == (Refused, "redirected")
@@ -240,9 +236,7 @@ def test_retry_after_is_read_in_both_forms_and_bounded(header: str | None, secon
     assert retry_after(header, now=NOW) == seconds
 
 
-@pytest.mark.parametrize(
-    ("header", "after"), [("Retry-After: 12", 12.0), ("Retry-After: what", 30.0), ("X: y", 30.0)]
-)
+@pytest.mark.parametrize(("header", "after"), [("Retry-After: 12", 12.0), ("Retry-After: what", 30.0), ("X: y", 30.0)])
 def test_rate_limit_always_says_how_long(header: str, after: float) -> None:
     with odd_server(saying("429 Too Many Requests", b"", header)) as odd:
         error = outcome(odd.base_url, "POST")
