@@ -1,0 +1,49 @@
+"""Which check belongs to which kind of institution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from libraries.cards.by_hand import ByHandCheck
+from libraries.cards.checks import CardCheck
+from libraries.cards.roster import RosterCheck, RosterFacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What the checks need to know of an institution and, for a roster, of the one number that is asked about."""
+
+    institution_id: int
+    second_fact: str = ""
+    tells_unknown_cards: bool = False
+    key: bytes = field(default=b"", repr=False)
+    roster: RosterFacts | None = None
+
+
+class UnknownKind(LookupError):
+    """No check of this kind exists."""
+
+
+def check_for(kind: str, setup: Setup) -> CardCheck:
+    try:
+        return _CHECKS[kind](setup)
+    except KeyError:
+        raise UnknownKind(kind) from None
+
+
+def _by_hand(setup: Setup) -> CardCheck:
+    return ByHandCheck()
+
+
+def _roster(setup: Setup) -> CardCheck:
+    return RosterCheck(
+        facts=setup.roster,
+        kind=setup.second_fact,
+        institution_id=setup.institution_id,
+        key=setup.key,
+        tells_unknown_cards=setup.tells_unknown_cards,
+    )
+
+
+_CHECKS: dict[str, Callable[[Setup], CardCheck]] = {"by_hand": _by_hand, "roster": _roster}
