@@ -33,6 +33,11 @@ NETWORK_ERRORS = (
     http.client.HTTPException,
     OSError,
 )
+BAD_ADDRESS = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+)
 
 _ends_at: ContextVar[float] = ContextVar("ends_at", default=math.inf)
 
@@ -262,9 +267,7 @@ def _open_failure(wrote: bool, code: str, text: str, after: float | None = None)
 
 
 def _network_failure(method: str, error: Exception) -> ProviderError:
-    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
-        return Refused("bad_address", f"{method}: the provider's address is not usable")
-    if isinstance(error, requests.exceptions.MissingSchema):
+    if isinstance(error, BAD_ADDRESS):
         return Refused("bad_address", f"{method}: the provider's address is not usable")
     causes = list(_causes(error))
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):

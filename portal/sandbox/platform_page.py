@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from portal.sandbox.platform_faults import Kind
 
 HERE = Path(__file__).parent
-COLUMNS = ("Name", "Mail", "Our customer's id", "Active", "Created")
+COLUMNS = ("Name", "Mail", "External id", "Active", "Created")
 KINDS = {
     Kind.DOWN: "Down: every request is answered with 503",
     Kind.SLOW: "Slow: every answer comes late",
