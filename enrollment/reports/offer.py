@@ -1,0 +1,137 @@
+"""What is on offer today: the courses of all open programmes, each once."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from django.utils.translation import gettext_lazy as _
+
+from catalog.models import Area, Course, Listing, Programme
+
+NEW_FOR = timedelta(days=30)
+WARN_BEFORE = timedelta(days=30)
+LENGTHS = {"short": range(0, 5), "medium": range(5, 11), "long": range(11, 10_000)}
+SHORT_LEVELS = {
+    Course.Level.STARTER: _("for beginners"),
+    Course.Level.ADVANCED: _("for those with experience"),
+    Course.Level.A1: _("level A1"),
+    Course.Level.A2: _("level A2"),
+    Course.Level.B1: _("level B1"),
+    Course.Level.B2: _("level B2"),
+}
+LEVELS = {
+    Course.Level.STARTER: _("For beginners: you do not need to know anything yet."),
+    Course.Level.ADVANCED: _("For people who know the basics and want more."),
+    Course.Level.A1: _("Level A1: your first words and sentences."),
+    Course.Level.A2: _("Level A2: simple talks about everyday things."),
+    Course.Level.B1: _("Level B1: you can manage in most situations."),
+    Course.Level.B2: _("Level B2: you speak and write with ease."),
+}
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A course with the time it can be followed. `until` is the first day it is gone."""
+
+    course: Course
+    day: date
+    since: date
+    until: date | None
+    is_module: bool
+    programmes: frozenset[int]
+
+    @property
+    def is_new(self) -> bool:
+        return self.day - self.since < NEW_FOR
+
+    @property
+    def leaves_soon(self) -> bool:
+        return self.until is not None and self.until - self.day <= WARN_BEFORE
+
+    @property
+    def last_day(self) -> date | None:
+        return self.until and self.until - timedelta(days=1)
+
+    @property
+    def level(self) -> str:
+        return str(SHORT_LEVELS.get(Course.Level(self.course.level), self.course.level))
+
+    @property
+    def level_in_words(self) -> str:
+        return str(LEVELS.get(Course.Level(self.course.level), self.course.level))
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a visitor looks for; an empty word means anything."""
+
+    words: str = ""
+    area: str = ""
+    level: str = ""
+    language: str = ""
+    length: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        return self == Wish()
+
+    def fits(self, offer: Offer) -> bool:
+        course = offer.course
+        return (
+            self.area in ("", course.area.slug)
+            and self.level in ("", course.level)
+            and self.language in ("", course.language)
+            and (not self.length or course.hours in LENGTHS[self.length])
+            and _plain(self.words) in _plain(course.title)
+        )
+
+
+def on_offer(day: date) -> list[Offer]:
+    """With one query, in the order of the areas and then of the titles."""
+    open_programmes = Programme.objects.open_on(day)
+    listings = Listing.objects.on_offer(day).filter(programme__in=open_programmes).with_courses()
+    by_course: dict[int, list[Listing]] = {}
+    for listing in listings:
+        by_course.setdefault(listing.course_id, []).append(listing)
+    return [_offer(found, day) for found in by_course.values()]
+
+
+def areas_of(offers: Iterable[Offer]) -> list[tuple[Area, int]]:
+    """The areas with something on offer, each with the number of its courses."""
+    offers = list(offers)
+    counts = Counter(offer.course.area_id for offer in offers)
+    areas = {offer.course.area_id: offer.course.area for offer in offers}
+    return [(area, counts[pk]) for pk, area in areas.items()]
+
+
+def one_of_each_area(offers: Sequence[Offer], *, at_most: int) -> list[Offer]:
+    """A few to show, the richest areas first."""
+    first = {offer.course.area_id: offer for offer in reversed(offers) if not offer.is_module}
+    richest = Counter(offer.course.area_id for offer in offers).most_common()
+    return [first[pk] for pk, _count in richest if pk in first][:at_most]
+
+
+def module_of_the_month(offers: Iterable[Offer]) -> Offer | None:
+    return max((offer for offer in offers if offer.is_module), key=lambda offer: offer.since, default=None)
+
+
+def _offer(listings: Sequence[Listing], day: date) -> Offer:
+    ends = [listing.offered_until for listing in listings]
+    return Offer(
+        course=listings[0].course,
+        day=day,
+        since=min(listing.offered_from for listing in listings),
+        until=None if None in ends else max(end for end in ends if end),
+        is_module=any(listing.role == Listing.Role.MODULE for listing in listings),
+        programmes=frozenset(listing.programme_id for listing in listings),
+    )
+
+
+def _plain(text: str) -> str:
+    """Without accents and capitals, so that "francais" finds "Français"."""
+    decomposed = unicodedata.normalize("NFKD", text.strip())
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter)).casefold()

@@ -1,0 +1,29 @@
+from django.conf.urls.i18n import i18n_patterns
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+from django.views.i18n import set_language
+
+from enrollment.views.information import theme
+from portal import health
+
+handler400 = "portal.errors.bad_request"
+handler403 = "portal.errors.permission_denied"
+handler404 = "portal.errors.page_not_found"
+handler429 = "portal.errors.too_many_requests"
+handler500 = "portal.errors.server_error"
+
+pages: list[URLPattern | URLResolver] = [
+    path("", include("enrollment.urls")),
+    # After our own: enrollment may put a page of its own at one of these addresses.
+    path("accounts/", include("allauth.account.urls")),
+    path("accounts/2fa/", include("allauth.mfa.urls")),
+    path("admin/", admin.site.urls),
+]
+
+urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("language/", set_language, name="set_language"),
+    path("theme/<slug:slug>.css", theme, name="theme"),
+    *i18n_patterns(*pages, prefix_default_language=False),
+]
