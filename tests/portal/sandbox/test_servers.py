@@ -34,7 +34,8 @@ def taken(url: str, *, put: str | None = None) -> str | None:
     with redis.Redis.from_url(url, decode_responses=True) as client:
         if put is not None:
             client.set("taken", put)
-        return client.get("taken")
+        value = client.get("taken")
+    return None if value is None else str(value)
 
 
 def gone(pid: int, *, within: float = 5.0) -> bool:
