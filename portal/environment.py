@@ -1,22 +1,49 @@
-"""What the environment says, read once; a missing or malformed value fails at start and is named."""
+"""What the environment says, read once; a missing or malformed value fails at start and is named.
 
+Errors never repeat a value: it may hold a password.
+"""
+
+import contextlib
+import logging
 import os
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-env = environ.Env()
+_YES, _NO = ("1", "on", "true", "yes"), ("0", "off", "false", "no", "")
+
+
+def optional(name: str, *, default: str = "") -> str:
+    """The value of a variable, or of the file that NAME_FILE names (as container secrets are handed over)."""
+    from_file = os.environ.get(f"{name}_FILE")
+    if not from_file:
+        return os.environ.get(name, "") or default
+    try:
+        return Path(from_file).read_text(encoding="utf-8").strip() or default
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"{name}_FILE cannot be read: {type(error).__name__}") from None
 
 
 def required(name: str) -> str:
-    """The value of a variable, or of the file that NAME_FILE names (as container secrets are handed over)."""
-    from_file = os.environ.get(f"{name}_FILE")
-    value = Path(from_file).read_text(encoding="utf-8").strip() if from_file else os.environ.get(name, "")
+    value = optional(name)
     if not value:
         raise ImproperlyConfigured(f"{name} is not set: give it in the environment, or a file's path in {name}_FILE")
     return value
+
+
+@contextlib.contextmanager
+def _malformed(name: str, wanted: str) -> Iterator[None]:
+    """Whatever a parser says of the value becomes one error that names the variable, not the value."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except (ValueError, LookupError, ImproperlyConfigured):
+            raise ImproperlyConfigured(f"{name} {wanted}") from None
 
 
 def secret_key() -> str:
@@ -29,29 +56,62 @@ def secret_key() -> str:
 def site_url() -> str:
     """The one address in links of letters; never taken from a request, so that a forged Host cannot poison it."""
     value = required("SITE_URL").rstrip("/")
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
-        raise ImproperlyConfigured("SITE_URL must be an address like https://leerkaart.example, without a path")
+    with _malformed("SITE_URL", "must be an address like https://leerkaart.example, without a path"):
+        parts = urlsplit(value)
+        beyond = parts.path or parts.query or parts.fragment or "@" in parts.netloc or parts.port == 0
+        if parts.scheme not in ("http", "https") or not parts.hostname or beyond:
+            raise ValueError
     return value
+
+
+def allowed_hosts(site: str) -> list[str]:
+    """The site's own host unless told otherwise."""
+    given = [host.strip() for host in optional("ALLOWED_HOSTS").split(",") if host.strip()]
+    return given or [urlsplit(site).hostname or ""]
 
 
 def database() -> dict[str, object]:
     value = required("DATABASE_URL")
-    config: dict[str, object] = environ.Env.db_url_config(value)
-    if config.get("ENGINE") != "django.db.backends.postgresql":
-        raise ImproperlyConfigured("DATABASE_URL must begin with postgres://: PostgreSQL is the only database")
+    with _malformed("DATABASE_URL", "must begin with postgres:// and name a database: PostgreSQL is the only one"):
+        config: dict[str, object] = environ.Env.db_url_config(value)
+        if config.get("ENGINE") != "django.db.backends.postgresql" or not config.get("NAME"):
+            raise ValueError
     return config | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 
 
 def redis_url() -> str:
     value = required("REDIS_URL")
-    if urlsplit(value).scheme not in ("redis", "rediss", "unix"):
-        raise ImproperlyConfigured("REDIS_URL must begin with redis:// or rediss://")
+    with _malformed("REDIS_URL", "must be an address like redis://host:6379/0 (or rediss://)"):
+        parts = urlsplit(value)
+        if parts.scheme not in ("redis", "rediss", "unix") or parts.port == 0:
+            raise ValueError
     return value
 
 
+def email() -> dict[str, object]:
+    value = optional("EMAIL_URL", default="smtp://localhost:25")
+    with _malformed("EMAIL_URL", "must be an address like smtp+tls://user:password@host:587"):
+        return dict(environ.Env.email_url_config(value))
+
+
+def flag(name: str) -> bool:
+    """Off unless said; a word that is neither yes nor no is refused rather than taken for no."""
+    value = optional(name).lower()
+    if value not in _YES + _NO:
+        raise ImproperlyConfigured(f"{name} must be on or off")
+    return value in _YES
+
+
 def positive(name: str, *, default: int) -> int:
-    value = env.int(name, default=default)
-    if value < 0:
-        raise ImproperlyConfigured(f"{name} must not be negative")
-    return int(value)
+    with _malformed(name, "must be a number, 0 or more"):
+        value = int(optional(name, default=str(default)))
+        if value < 0:
+            raise ValueError
+    return value
+
+
+def log_level() -> str:
+    value = optional("LOG_LEVEL", default="INFO").upper()
+    if value not in logging.getLevelNamesMapping():
+        raise ImproperlyConfigured("LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    return value

@@ -6,17 +6,16 @@ from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from portal import environment
-from portal.environment import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = environment.flag("DEBUG")
 SECRET_KEY = environment.secret_key()
 SITE_URL = environment.site_url()
 HTTPS = SITE_URL.startswith("https://")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
+ALLOWED_HOSTS = environment.allowed_hosts(SITE_URL)
 # The outside world in a box: a mailbox anyone may read and codes of demo staff. Never on in production.
-SANDBOX = env.bool("SANDBOX", default=False)
+SANDBOX = environment.flag("SANDBOX")
 
 INSTALLED_APPS = [
     "portal",
@@ -84,9 +83,9 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 REDIS_URL = environment.redis_url()
 
 # --- Mail ---
-vars().update(env.email("EMAIL_URL", default="smtp://localhost:25"))
+vars().update(environment.email())
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Leerkaart <leerkaart@localhost>")
+DEFAULT_FROM_EMAIL = environment.optional("DEFAULT_FROM_EMAIL", default="Leerkaart <leerkaart@localhost>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
 # --- People ---
@@ -175,6 +174,6 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["console"], "level": environment.log_level()},
     "loggers": {"django.server": {"handlers": ["console"], "propagate": False}},
 }
