@@ -33,5 +33,4 @@ def worker(tables: tuple[Path, ...] = CONNECTIONS) -> bool:
 
 
 if __name__ == "__main__":
-    checks = {"web": web, "worker": worker}
-    sys.exit(not checks[sys.argv[1]]())
+    sys.exit(not (web() if sys.argv[1] == "web" else worker()))
