@@ -26,7 +26,7 @@ class WishForm(forms.Form):
     length = forms.ChoiceField(label=_("Length"), required=False)
 
     def __init__(self, offers: Sequence[Offer], wish: Wish) -> None:
-        super().__init__(initial=vars(wish))
+        super().__init__(initial=vars(wish), label_suffix="")
         self.fields["words"].widget.input_type = "search"  # type: ignore[attr-defined]
         for name, choices in _choices(offers).items():
             self.fields[name].choices = [("", _("All")), *choices]  # type: ignore[attr-defined]
