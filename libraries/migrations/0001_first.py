@@ -3,6 +3,7 @@
 import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.text
+import django.db.models.lookups
 import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
@@ -466,13 +467,17 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="rosterentry",
             constraint=models.CheckConstraint(
-                condition=models.Q(("number__regex", "^[0-9A-Z]{1,40}$")), name="roster_number_normal"
+                condition=models.Q(("number__regex", "^[0-9A-Z]+$")), name="roster_number_normal"
             ),
         ),
         migrations.AddConstraint(
             model_name="rosterentry",
             constraint=models.CheckConstraint(
-                condition=models.Q(("fact_hash__regex", "^([0-9a-f]{64})?$")), name="roster_fact_hashed"
+                condition=models.Q(
+                    ("fact_hash__regex", "^[0-9a-f]*$"),
+                    django.db.models.lookups.In(django.db.models.functions.text.Length("fact_hash"), (0, 64)),
+                ),
+                name="roster_fact_hashed",
             ),
         ),
         migrations.AddConstraint(

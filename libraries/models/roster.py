@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Length
+from django.db.models.lookups import In
 from django.utils.translation import gettext_lazy as _
 
 from libraries.models.institution import Institution
@@ -51,8 +53,13 @@ class RosterEntry(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["institution", "number"], name="roster_number_unique"),
-            models.CheckConstraint(condition=Q(number__regex=r"^[0-9A-Z]{1,40}$"), name="roster_number_normal"),
-            models.CheckConstraint(condition=Q(fact_hash__regex=r"^([0-9a-f]{64})?$"), name="roster_fact_hashed"),
+            # No {1,40} or {64} in these: counting in a pattern took a third of a large import's time. The columns'
+            # own lengths say the rest.
+            models.CheckConstraint(condition=Q(number__regex=r"^[0-9A-Z]+$"), name="roster_number_normal"),
+            models.CheckConstraint(
+                condition=Q(fact_hash__regex=r"^[0-9a-f]*$") & Q(In(Length("fact_hash"), (0, 64))),
+                name="roster_fact_hashed",
+            ),
         ]
 
     def __str__(self) -> str:

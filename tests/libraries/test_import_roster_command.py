@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from benchmarks import roster as benchmark
 from libraries.models import Institution, Roster, RosterEntry
 
 GOOD = "nummer;geboortedatum\n21000001;1993-05-18\n21000002;\n"
@@ -93,3 +94,12 @@ def test_report_that_cannot_be_written_stops_the_import_before_it_begins(path: P
     with pytest.raises(CommandError, match=r"report\.csv: No such file or directory$"):
         run("antwerpen", path, "--report", tmp_path / "absent" / "report.csv")
     assert Roster.objects.count() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_large_list_takes_less_than_100_megabytes(tmp_path: Path) -> None:
+    Institution.objects.create(slug=benchmark.SLUG, name="Limburg", postal_code="3500", city="Hasselt")
+    benchmark.write_list(tmp_path / "cards.csv", benchmark.LINES)
+    assert benchmark.peak_memory(tmp_path / "cards.csv") < 100
+    assert RosterEntry.objects.count() == 165_000

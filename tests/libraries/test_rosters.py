@@ -300,7 +300,9 @@ def test_institution_that_checks_by_hand_asks_no_list(institution: Institution) 
     assert outcome(institution, second_fact="18/05/1993") == Outcome.BY_HAND
 
 
-@pytest.mark.parametrize("wrong", [{"number": "21-00"}, {"number": ""}, {"fact_hash": "1993-05-18"}])
+@pytest.mark.parametrize(
+    "wrong", [{"number": "21-00"}, {"number": ""}, {"fact_hash": "1993-05-18"}, {"fact_hash": "ab12"}]
+)
 def test_database_takes_only_normal_numbers_and_hashes(institution: Institution, wrong: dict[str, str]) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         RosterEntry.objects.create(institution=institution, **{"number": "2100", "fact_hash": "", **wrong})
