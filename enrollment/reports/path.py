@@ -1,0 +1,169 @@
+"""The path of one application, from its events: what is done, what is now, what comes next and who has to act."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from django.utils.translation import gettext as _
+
+from enrollment.models import Enrollment, Event, ProviderAccount
+from libraries.models import Card
+
+Kind, State, EndReason = Event.Kind, Enrollment.State, Enrollment.EndReason
+
+
+class Stage(StrEnum):
+    DONE, NOW, LATER, BAD = "done", "now", "later", "bad"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line; `stage` is also its class in the page. `event` is the event it tells of, if any: pages for staff add
+    who did it and why."""
+
+    stage: Stage
+    words: str
+    at: datetime | None = None
+    note: str = ""
+    event: Event | None = None
+
+
+def events_of(enrollments: Iterable[Enrollment]) -> dict[int, list[Event]]:
+    """The events of each, oldest first, with one query."""
+    found: dict[int, list[Event]] = {enrollment.pk: [] for enrollment in enrollments}
+    for event in Event.objects.filter(enrollment_id__in=found).order_by("at", "id"):
+        if event.enrollment_id is not None:
+            found[event.enrollment_id].append(event)
+    return found
+
+
+def path_of(
+    enrollment: Enrollment, events: Sequence[Event], *, account: ProviderAccount | None, place: int | None
+) -> list[Step]:
+    """`account`: the person's account at the programme's provider; `place`: in the queue.
+
+    The card, its library, the share's institution and the programme's provider must be loaded.
+    """
+    told = [_step(event, enrollment) for event in events if event.kind in _TOLD]
+    return told + _ahead(enrollment, account=account, place=place)
+
+
+# --- What has been ---
+
+_TOLD = frozenset(
+    {
+        Kind.APPLIED,
+        Kind.SEAT_GIVEN,
+        Kind.SEAT_HELD,
+        Kind.QUEUED,
+        Kind.CARD_CONFIRMED,
+        Kind.CARD_REFUSED,
+        Kind.HOLD_LAPSED,
+        Kind.PRIORITY_GIVEN,
+        Kind.ACCOUNT_OPENED,
+        Kind.ACCOUNT_CLOSED,
+        Kind.SEAT_ENDED,
+        Kind.WITHDRAWN,
+    }
+)
+
+
+def _step(event: Event, enrollment: Enrollment) -> Step:
+    stage = Stage.BAD if event.kind in (Kind.CARD_REFUSED, Kind.HOLD_LAPSED) else Stage.DONE
+    words, note = _words(event, enrollment)
+    return Step(stage, words, at=event.at, note=note, event=event)
+
+
+def _words(event: Event, enrollment: Enrollment) -> tuple[str, str]:
+    institution = enrollment.share.institution.name
+    match event.kind:
+        case Kind.APPLIED:
+            return _("You applied"), _("With your card of %(library)s.") % {"library": enrollment.card.library.name}
+        case Kind.CARD_CONFIRMED:
+            return _("Card confirmed by %(library)s") % {"library": institution}, ""
+        case Kind.CARD_REFUSED:
+            return _("Card not accepted by %(library)s") % {"library": institution}, _refusal(event.reason)
+        case Kind.SEAT_ENDED | Kind.WITHDRAWN:
+            return _ending(event), ""
+        case _:
+            return _plain_words()[event.kind], ""
+
+
+def _plain_words() -> dict[str, str]:
+    return {
+        Kind.SEAT_GIVEN: _("You got a place"),
+        Kind.SEAT_HELD: _("A place is held for you"),
+        Kind.QUEUED: _("You joined the queue"),
+        Kind.HOLD_LAPSED: _("The held place was released, because the card was not checked in time"),
+        Kind.PRIORITY_GIVEN: _("You got priority in the queue"),
+        Kind.ACCOUNT_OPENED: _("Your account is ready"),
+        Kind.ACCOUNT_CLOSED: _("Your account for the courses was closed"),
+    }
+
+
+def _refusal(reason: str) -> str:
+    return str(Card.Refusal(reason).label) if reason in Card.Refusal.values else ""
+
+
+def _ending(event: Event) -> str:
+    return {
+        EndReason.GIVEN_BACK: _("You gave your place back"),
+        EndReason.WITHDRAWN: _("You took back your application"),
+        EndReason.TERM_OVER: _("The time of your place is over"),
+        EndReason.BY_STAFF: _("Your library ended your place"),
+        EndReason.CARD_REFUSED: _("Your application ended"),
+    }.get(event.reason, _("Your place ended"))
+
+
+# --- What is now, and what comes ---
+
+
+def _ahead(enrollment: Enrollment, *, account: ProviderAccount | None, place: int | None) -> list[Step]:
+    match enrollment.state:
+        case State.ENDED:
+            return []
+        case State.SEATED:
+            return [_account_step(enrollment, account)]
+        case State.HELD:
+            return [_held(enrollment), _later(_("You have a place")), _later(_("Your account is ready: start"))]
+        case _:
+            later = [_later(_("You get a place")), _later(_("Your account is ready: start"))]
+            return [_passed_over(enrollment) if enrollment.passed_over else _waiting(enrollment, place), *later]
+
+
+def _account_step(enrollment: Enrollment, account: ProviderAccount | None) -> Step:
+    provider = {"provider": enrollment.pool.programme.provider.name}
+    if account is not None and account.is_ready:
+        return Step(Stage.NOW, _("You can start"), note=_("Choose your courses at %(provider)s.") % provider)
+    if account is not None and account.stuck_at is not None:
+        note = _("Opening it takes longer than it should. You do not have to do anything: somebody looks at it.")
+    else:
+        note = _("This takes a few minutes. We send you a mail as soon as you can start.")
+    return Step(Stage.NOW, _("%(provider)s opens your account") % provider, note=note)
+
+
+def _held(enrollment: Enrollment) -> Step:
+    note = _("You do not have to do anything. We send you a mail when it is done.")
+    return Step(Stage.NOW, _checking(enrollment), note=note)
+
+
+def _passed_over(enrollment: Enrollment) -> Step:
+    note = _("You get a place as soon as your card is confirmed and a place is free. You keep your turn.")
+    return Step(Stage.NOW, _checking(enrollment), note=note)
+
+
+def _checking(enrollment: Enrollment) -> str:
+    return _("%(library)s checks your card") % {"library": enrollment.share.institution.name}
+
+
+def _waiting(enrollment: Enrollment, place: int | None) -> Step:
+    words = _("You wait: you are number %(place)s in the queue") % {"place": place} if place else _("You wait")
+    note = _("You do not have to do anything. We send you a mail when it is your turn.")
+    return Step(Stage.NOW, words, note=note)
+
+
+def _later(words: str) -> Step:
+    return Step(Stage.LATER, words)

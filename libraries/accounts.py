@@ -1,0 +1,122 @@
+"""How people sign in: members with a code sent by mail, staff with a password or a passkey.
+
+`User.email` is the only address of a person; allauth's own table of addresses stays empty.
+"""
+
+from __future__ import annotations
+
+import smtplib
+from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter, get_adapter
+from allauth.account.internal.flows.login_by_code import LoginCodeVerificationProcess
+from allauth.core.internal.cryptokit import generate_user_code
+from django.conf import settings
+from django.contrib.auth import authenticate
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from libraries import limits, people
+from libraries.models import User
+
+# A code has 8 digits: with so many codes an hour and so many guesses at each, somebody who tries without a pause for
+# a year finds one with a chance of 1 in 250.
+CODES_PER_EMAIL, GUESSES_PER_CODE = 8, 5
+# From one network: a library's own computers share one, so it is generous for the honest.
+CODES_PER_NETWORK = 200
+PASSWORDS_PER_EMAIL, PASSWORDS_PER_NETWORK = 10, 100
+HOUR = timedelta(hours=1)
+
+
+class TooManyCodes(Exception):
+    """Too many codes were asked for with this mail address, or from this network."""
+
+
+class CannotSend(Exception):
+    """The mail server does not answer; nothing was sent and no sign-in was begun."""
+
+
+class AddressRefused(CannotSend):
+    """The mail server answers, and does not take mail for this address."""
+
+
+def send_code(request: HttpRequest, *, email: str, language: str, now: datetime) -> None:
+    """Begin a sign-in: send a code and keep in the session what is waited for.
+
+    Known and unknown addresses go the same way; a person who may not sign in hears it only after the code, when the
+    address has been proved. Raises TooManyCodes, CannotSend or AddressRefused.
+    """
+    email = email.strip().lower()
+    if not limits.allow("codes from", network_of(request), limit=CODES_PER_NETWORK, per=HOUR, now=now):
+        raise TooManyCodes
+    if not limits.allow("codes for", email, limit=CODES_PER_EMAIL, per=HOUR, now=now):
+        raise TooManyCodes
+    user = people.at(email, language=language)
+    try:
+        LoginCodeVerificationProcess.initiate(request=request, user=user, email=email)
+    except smtplib.SMTPRecipientsRefused:
+        raise AddressRefused from None
+    except (smtplib.SMTPException, OSError):
+        raise CannotSend from None
+
+
+def may_guess(process: LoginCodeVerificationProcess, *, now: datetime) -> bool:
+    """Count a guess at a code before it is compared. Counted in the database, because parallel requests each read the
+    session as it was before the others wrote it."""
+    code = ("guesses at", str(process.state.get("user_id")), str(process.state["at"]))
+    return limits.allow(*code, limit=GUESSES_PER_CODE, per=HOUR, now=now)
+
+
+def network_of(request: HttpRequest) -> str:
+    """The network address of the visitor; of IPv6 the half that says whose line it is, for the other half is free to
+    choose."""
+    address = ip_address(get_adapter().get_client_ip(request))
+    return str(address) if address.version == 4 else str(ip_network((address, 64), strict=False).network_address)
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        """People come in through /join/ alone."""
+        return False
+
+    def generate_login_code(self) -> str:
+        return str(generate_user_code(length=8, numeric=True))
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        user = request.user
+        return reverse("admin:index" if isinstance(user, User) and user.is_staff else "my_place")
+
+    # --- Mail: every address in it is made of SITE_URL, never of what a request says ---
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        self.render_mail(template_prefix, email, {**context, "email": email, "site_url": settings.SITE_URL}).send()
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        uid, _, token = key.partition("-")
+        return settings.SITE_URL + reverse("account_reset_password_from_key", kwargs={"uidb36": uid, "key": token})
+
+    # --- Passwords: of staff only ---
+
+    def send_password_reset_mail(self, user: User, email: str, context: dict[str, Any]) -> None:
+        if user.is_staff:
+            super().send_password_reset_mail(user, email, context)
+
+    def set_password(self, user: User, password: str) -> None:
+        if not user.is_staff:
+            raise PermissionDenied
+        super().set_password(user, password)
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Counts every try, the right ones too, exactly and in the database."""
+        email, now = str(credentials.get("email", "")).strip().lower(), timezone.now()
+        by_network = limits.allow("passwords from", network_of(request), limit=PASSWORDS_PER_NETWORK, per=HOUR, now=now)
+        if not by_network or not limits.allow("passwords for", email, limit=PASSWORDS_PER_EMAIL, per=HOUR, now=now):
+            raise self.validation_error("too_many_login_attempts")
+
+    def reauthenticate(self, user: User, password: str) -> bool:
+        self.pre_authenticate(self.request, email=user.email)
+        return authenticate(self.request, email=user.email, password=password) == user
