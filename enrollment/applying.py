@@ -55,8 +55,8 @@ class TooManyTries(Exception):
 def apply(*, user: User, pool_id: int, application: Application, address: str, now: datetime) -> Enrollment:
     """Ask about the card, then apply: the application takes a seat at once if there is one.
 
-    Applying twice with the same card gives back the first application. Raises TooManyTries, CardNotAccepted or
-    Ineligible, and has then changed nothing. The question is asked outside any transaction.
+    Applying twice with the same card gives back the first application. Raises TooManyTries, CardNotAccepted,
+    Ineligible or InvalidFact, and has then changed nothing. The question is asked outside any transaction.
     """
     earlier = _earlier(user, pool_id, application)
     if earlier is not None:

@@ -21,6 +21,7 @@ class Obstacle(models.TextChoices):
     NO_REASON = "no_reason", _("Write why the number of places changes.")
     UNCHANGED = "unchanged", _("That is the number of places already.")
     BELOW_FLOORS = "below_floors", _("The institutions are guaranteed more places than that.")
+    TOO_LOW = "too_low", _("The number of places cannot be below zero.")
     TOO_HIGH = "too_high", _("That is more places than anybody can mean.")
 
 
@@ -58,6 +59,7 @@ def _check(by: User, reason: str, *, cap: int, limit: int, floors: int) -> None:
         Obstacle.NOT_COORDINATOR: not scoping.may(by, scoping.Role.COORDINATOR),
         Obstacle.NO_REASON: not reason,
         Obstacle.UNCHANGED: cap == limit,
+        Obstacle.TOO_LOW: cap < 0,
         Obstacle.BELOW_FLOORS: cap < floors,
         Obstacle.TOO_HIGH: cap > HIGHEST_CAP,
     }

@@ -6,12 +6,25 @@ from datetime import datetime
 
 from enrollment import history, seats
 from enrollment.models import Enrollment, Event, Letter, SeatPool
+from libraries import scoping
 from libraries.models import User
 
 EndReason = Enrollment.EndReason
 
 
-def end(pool: SeatPool, enrollment: Enrollment, *, reason: EndReason, by: User | None, now: datetime) -> None:
+class NotYours(Exception):
+    """Members end what is their own, staff what is their institution's."""
+
+
+def end(
+    pool: SeatPool,
+    enrollment: Enrollment,
+    *,
+    reason: EndReason,
+    by: User | None,
+    now: datetime,
+    words: str = "",
+) -> None:
     """Within the caller's transition: the pool is locked and the enrollment was read under that lock."""
     had_seat = enrollment.has_seat
     if had_seat:
@@ -20,13 +33,15 @@ def end(pool: SeatPool, enrollment: Enrollment, *, reason: EndReason, by: User |
     enrollment.hold_until, enrollment.ended_at, enrollment.end_reason = None, now, reason
     enrollment.save(update_fields=["state", "hold_until", "ended_at", "end_reason"])
     kind = Event.Kind.SEAT_ENDED if had_seat else Event.Kind.WITHDRAWN
-    history.record(kind, now=now, by=by, enrollment=enrollment, reason=reason)
+    history.record(kind, now=now, by=by, enrollment=enrollment, reason=reason, words=words)
 
 
 @seats.transition
 def give_back(*, enrollment_id: int, by: User, now: datetime) -> bool:
     """The member gives the seat back, or leaves the queue. Says whether there was anything to end: twice is once."""
     pool, enrollment = _lock(enrollment_id)
+    if enrollment.user_id != by.pk:
+        raise NotYours
     if enrollment.state == Enrollment.State.ENDED:
         return False
     reason = EndReason.GIVEN_BACK if enrollment.has_seat else EndReason.WITHDRAWN
@@ -38,9 +53,11 @@ def give_back(*, enrollment_id: int, by: User, now: datetime) -> bool:
 def end_by_staff(*, enrollment_id: int, by: User, now: datetime, words: str) -> bool:
     """Staff end a seat or an application, with words for the record. Says whether there was anything to end."""
     pool, enrollment = _lock(enrollment_id)
+    if not scoping.may_decide_on(by, enrollment.share.institution_id):
+        raise NotYours
     if enrollment.state == Enrollment.State.ENDED:
         return False
-    _end_and_tell(pool, enrollment, reason=EndReason.BY_STAFF, by=by, now=now)
+    _end_and_tell(pool, enrollment, reason=EndReason.BY_STAFF, by=by, now=now, words=words)
     return True
 
 
@@ -66,7 +83,9 @@ def _lock(enrollment_id: int) -> tuple[SeatPool, Enrollment]:
     return pool, rows.get(pk=enrollment_id)
 
 
-def _end_and_tell(pool: SeatPool, enrollment: Enrollment, *, reason: EndReason, by: User | None, now: datetime) -> None:
-    end(pool, enrollment, reason=reason, by=by, now=now)
+def _end_and_tell(
+    pool: SeatPool, enrollment: Enrollment, *, reason: EndReason, by: User | None, now: datetime, words: str = ""
+) -> None:
+    end(pool, enrollment, reason=reason, by=by, now=now, words=words)
     Letter.objects.owe(Letter.Kind.SEAT_ENDED, enrollment, now=now, reason=reason)
     seats.allocate(pool, now=now)
