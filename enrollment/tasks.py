@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 from celery import shared_task
+from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from enrollment import ending, letters, provisioning, waiting_list
 from enrollment.doorbell import Doorbell
 from enrollment.secrets import secret_of
-from libraries import people
+from libraries import limits, people
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,10 @@ def sweep_seats() -> None:
 
 @shared_task
 def sweep_people() -> None:
-    people.forget_strangers(now=timezone.now())
+    now = timezone.now()
+    people.forget_strangers(now=now)
+    limits.forget(before=now - timedelta(days=2))
+    SessionStore.clear_expired()
 
 
 def ring() -> None:

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from django.db import connection
 from django.utils.crypto import salted_hmac
 
+from libraries.models import Attempt
+
 _COUNT = """
 INSERT INTO libraries_attempt AS a (key, since, count) VALUES (%(key)s, %(now)s, 1)
 ON CONFLICT (key) DO UPDATE SET
@@ -22,3 +24,9 @@ def allow(*key: str, limit: int, per: timedelta, now: datetime) -> bool:
         cursor.execute(_COUNT, {"key": hashed, "now": now, "start": now - per})
         (count,) = cursor.fetchone()
     return bool(count <= limit)
+
+
+def forget(*, before: datetime) -> int:
+    """Drop counts of windows that began before; say how many. No limit looks back longer than a day."""
+    dropped, _by_model = Attempt.objects.filter(since__lt=before).delete()
+    return dropped

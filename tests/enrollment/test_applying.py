@@ -1,6 +1,7 @@
 """An application takes a seat the moment it is made, if there is one; every card is checked; nobody applies twice."""
 
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
@@ -150,7 +151,7 @@ def test_proof_beats_being_first(by_roster: Institution) -> None:
 def test_two_proofs_for_one_number_are_for_a_librarian_to_settle(by_roster: Institution) -> None:
     library = make_library("Halle", by_roster)
     programme = make_programme()
-    facts = {"library": library, "number": "21000001", "second_fact": "18/05/1944", "now": NOW}
+    facts: dict[str, Any] = {"library": library, "number": "21000001", "second_fact": "18/05/1944", "now": NOW}
     ada = make_member(ADA, programme=programme, **facts)
     bo = make_member(BO, programme=programme, **facts)
     assert (ada.card.state, bo.card.state) == (Card.State.CONFIRMED, Card.State.DISPUTED)
