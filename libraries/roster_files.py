@@ -77,6 +77,10 @@ _REFUSALS = {
     "line_too_long": _("Line %(line)d is too long for a list of cards."),
     "quotes": _("The quotation marks on line %(line)d are wrong, or the file stops in the middle of that line."),
     "truncated": _("The file stops in the middle of line %(line)d. Make the list again."),
+    "cut_off": _(
+        "The file stops without ending its last line, and many cards of the present list are not in it. Make the "
+        "list again. If nothing is missing, end the last line with a line break."
+    ),
     "nothing_accepted": _("None of the lines could be used. The list was left as it was."),
     "busy": _("Another list for this institution is being imported. Try again in a minute."),
 }
@@ -100,11 +104,13 @@ class RosterRefused(Exception):
 
 @dataclass
 class Contents:
-    """Counts of what was read; the rows themselves are in the file given to `read`."""
+    """Counts of what was read; the rows themselves are in the file given to `read`. `ended` says whether the last
+    line ends with a line break: many programs leave it out, and so does a copy that was broken off."""
 
     lines: int = 0
     accepted: int = 0
     without_fact: int = 0
+    ended: bool = True
     rejected: list[Rejection] = field(default_factory=list)
     warnings: list[RosterWarning] = field(default_factory=list)
 
@@ -235,6 +241,7 @@ def read(
     progress(contents.lines)
     contents.accepted = contents.lines - len(contents.rejected)
     contents.without_fact = contents.accepted - parser.hashed
+    contents.ended = lines.ended
     contents.warnings = _warnings(contents, layout)
     _require_whole(contents, lines)
     return contents

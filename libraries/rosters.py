@@ -37,6 +37,8 @@ __all__ = [
 _LOCK = 0x526F7374
 _LOCK_NOT_AVAILABLE = "55P03"
 LOCK_TIMEOUT = "30s"
+# A list that loses more cards than this, and more than a tenth of all, must at least end its last line.
+_MANY = 100
 
 _LOAD = """
 CREATE TEMPORARY TABLE IF NOT EXISTS roster_incoming
@@ -146,6 +148,7 @@ def _preview(institution: Institution, rows: IO[str], contents: Contents) -> Rep
         _load(cursor, rows)
         cursor.execute(_COUNT, {"institution": institution.pk})
         added, changed, removed = cursor.fetchone()
+    _require_uncut(contents, added=added, removed=removed)
     return _report(contents, added=added, changed=changed, removed=removed)
 
 
@@ -156,6 +159,7 @@ def _replace(institution: Institution, rows: IO[str], contents: Contents, by: Us
         removed, changed, added = (
             _affected(cursor, statement, institution) for statement in (_DELETE, _UPDATE, _INSERT)
         )
+        _require_uncut(contents, added=added, removed=removed)
         roster = Roster.objects.create(
             institution=institution,
             imported_at=now,
@@ -189,6 +193,13 @@ def _take_turn(cursor: Any, institution: Institution) -> None:
 def _affected(cursor: Any, statement: str, institution: Institution) -> int:
     cursor.execute(statement, {"institution": institution.pk})
     return int(cursor.rowcount)
+
+
+def _require_uncut(contents: Contents, *, added: int, removed: int) -> None:
+    """A copy broken off in the middle of a line can still end in a line that reads well."""
+    before = contents.accepted - added + removed
+    if not contents.ended and removed > max(_MANY, before // 10):
+        raise RosterRefused("cut_off", rejected=contents.rejected)
 
 
 def _report(contents: Contents, *, added: int, changed: int, removed: int, roster: Roster | None = None) -> Report:

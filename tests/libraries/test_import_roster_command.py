@@ -96,6 +96,12 @@ def test_report_that_cannot_be_written_stops_the_import_before_it_begins(path: P
     assert Roster.objects.count() == 0
 
 
+def test_report_never_overwrites_the_list(path: Path) -> None:
+    with pytest.raises(CommandError, match=r"the report would overwrite the list itself$"):
+        run("antwerpen", path, "--report", path)
+    assert path.read_text(encoding="utf-8") == MIXED
+
+
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_large_list_takes_less_than_100_megabytes(tmp_path: Path) -> None:

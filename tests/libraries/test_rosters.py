@@ -230,6 +230,24 @@ def test_file_that_cannot_be_trusted_changes_nothing(
     assert str(line) in refused.message if line else refused.message
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_list_cut_off_where_its_last_line_still_reads_well_changes_nothing(
+    institution: Institution, dry_run: bool
+) -> None:
+    whole = HEADER + "".join(f"{2100_0000 + value};;1993-05-18\n" for value in range(1_000))
+    load(institution, whole)
+    half = whole[: len(whole) // 2].rpartition("\n")[0].removesuffix("8")
+    with pytest.raises(RosterRefused, match="cut_off"):
+        load(institution, half, dry_run=dry_run)
+    assert (len(on_list(institution)), Roster.objects.count()) == (1_000, 1)
+    assert load(institution, half + "\n", dry_run=dry_run).removed > 100
+
+
+def test_list_that_leaves_out_its_last_line_break_is_taken(institution: Institution) -> None:
+    load(institution, numbers(range(1_000)))
+    assert load(institution, numbers(range(950)).rstrip("\n")).removed == 50
+
+
 def test_refusal_tells_which_lines_were_rejected(institution: Institution) -> None:
     refused = refusal(institution, HEADER + "2100é;;\n;;\n")
     assert refused.rejected == [(2, "bad_characters"), (3, "empty")]

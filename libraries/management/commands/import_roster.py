@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from argparse import ArgumentParser
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,14 +35,13 @@ class Command(BaseCommand):
     @no_translations
     def handle(self, **options: Any) -> None:
         institution = _institution(options["institution"])
-        try:
-            target: Any = (
-                options["report"].open("w", encoding="utf-8", newline="") if options["report"] else nullcontext()
-            )
-            with options["file"].open("rb") as source, target as report_file:
-                self._import(institution, source, report_file, dry_run=options["dry_run"])
-        except OSError as error:
-            raise CommandError(f"{error.filename}: {error.strerror}") from None
+        with ExitStack() as files:
+            source = files.enter_context(_opened(options["file"], "rb"))
+            report_file = None
+            if options["report"]:
+                _require_apart(options["report"], options["file"])
+                report_file = files.enter_context(_opened(options["report"], "w"))
+            self._import(institution, source, report_file, dry_run=options["dry_run"])
 
     def _import(self, institution: Institution, source: Any, report_file: IO[str] | None, *, dry_run: bool) -> None:
         try:
@@ -88,3 +87,16 @@ def _institution(slug: str) -> Institution:
     except Institution.DoesNotExist:
         known = ", ".join(Institution.objects.order_by("slug").values_list("slug", flat=True)) or "none yet"
         raise CommandError(f"No institution is called {slug}. Known: {known}.") from None
+
+
+def _opened(path: Path, mode: str) -> IO[Any]:
+    as_text = "b" not in mode
+    try:
+        return path.open(mode, encoding="utf-8" if as_text else None, newline="" if as_text else None)
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from None
+
+
+def _require_apart(report: Path, source: Path) -> None:
+    if report.exists() and report.samefile(source):
+        raise CommandError(f"{report}: the report would overwrite the list itself")
