@@ -146,6 +146,10 @@ def test_every_rejected_line_is_reported_with_its_number_and_reason(institution:
     assert {code for _, code in report.rejected} < set(RejectionReason.values)
 
 
+def test_leading_zeros_make_another_card(institution: Institution) -> None:
+    assert load(institution, HEADER + "0042;;\n42;;\n042;;\n").accepted == 3
+
+
 def test_report_holds_no_personal_data(institution: Institution) -> None:
     report = load(institution, TWO + "93.05.18-223.61;2026-12-31;1993-05-18\n")
     assert "93" not in repr(report.rejected)
