@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Case, Count, IntegerField, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from enrollment.admin.deciding import DecidingAdmin
+from enrollment.admin.disputes import DisputesView
+from enrollment.models import Enrollment, ProviderAccount
+from enrollment.reports import timeline, workload
+from libraries.models import Card
+from libraries.scoped_admin import ScopedRelatedFilter
+
+
+class TodoFilter(admin.SimpleListFilter):
+    title = _("what has to be done")
+    parameter_name = "todo"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("check", _("check the card")),
+            ("dispute", _("settle who has the card")),
+            ("lapsing", _("held place ends soon")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Enrollment]) -> QuerySet[Enrollment] | None:
+        rows = Enrollment.objects.all()
+        chosen = {
+            "check": lambda: workload.to_check(rows),
+            "dispute": lambda: workload.disputed(rows),
+            "lapsing": lambda: workload.lapsing(rows, now=timezone.now()),
+        }.get(self.value() or "")
+        return queryset.filter(pk__in=chosen().values("pk")) if chosen else queryset
+
+
+@admin.register(Enrollment)
+class ApplicationAdmin(DecidingAdmin):
+    institution_path = "share__institution"
+    list_display = ("member", "number", "library", "state", "card_state", "applied_at", "hold_until", "place")
+    list_filter = (
+        TodoFilter,
+        "state",
+        "card__state",
+        ("card__library", ScopedRelatedFilter),
+        ("pool__programme", ScopedRelatedFilter),
+    )
+    list_select_related = ("user", "card__library", "pool__programme")
+    search_fields = ("user__first_name", "user__last_name", "user__email", "card__number")
+    search_help_text = _("A name, a mail address or a card number. The list keeps it for a quarter of an hour.")
+    ordering = ("applied_at", "pk")
+    fields = ("state",)
+    change_form_template = "admin/application.html"
+    change_list_template = "admin/applications.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Enrollment]:
+        return super().get_queryset(request).annotate(place=_place())
+
+    @admin.display(description=_("member"), ordering="user__last_name")
+    def member(self, row: Enrollment) -> str:
+        return row.user.full_name or row.user.email
+
+    @admin.display(description=_("card number"), ordering="card__number")
+    def number(self, row: Enrollment) -> str:
+        return row.card.number
+
+    @admin.display(description=_("library"), ordering="card__library__name")
+    def library(self, row: Enrollment) -> str:
+        return row.card.library.name
+
+    @admin.display(description=_("card"), ordering="card__state")
+    def card_state(self, row: Enrollment) -> str:
+        return row.card.get_state_display()
+
+    @admin.display(description=_("place in the queue"))
+    def place(self, row: Any) -> int | None:
+        number: int | None = row.place
+        return number
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(DisputesView.as_view(model_admin=self))
+        return [path("disputes/", view, name="enrollment_enrollment_disputes"), *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        extra = self._facts(request, row) if isinstance(row, Enrollment) else {}
+        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
+
+    def _facts(self, request: HttpRequest, row: Enrollment) -> dict[str, Any]:
+        card = Card.objects.select_related("library", "institution", "decided_by").get(pk=row.card_id)
+        provider_id = row.pool.programme.provider_id
+        account = ProviderAccount.objects.filter(user_id=row.user_id, provider_id=provider_id).first()
+        undecided = card.state in (Card.State.CLAIMED, Card.State.DISPUTED)
+        return {
+            "row": row,
+            "card": card,
+            "account": account,
+            "account_trouble": timeline.in_words(account.trouble) if account else "",
+            "timeline": timeline.timeline(row),
+            "rivals": Card.objects.rivals_of(card).filter(state__in=Card.OPEN).count(),
+            "how": timeline.in_words(card.decided_how),
+            "may_decide": self.has_decide_permission(request) and undecided,
+            "may_end": self.has_decide_permission(request) and row.state != Enrollment.State.ENDED,
+            "title": _("Application %(number)s") % {"number": row.pk},
+            "subtitle": None,
+        }
+
+
+def _place() -> Case:
+    """The place in line of those who wait, as the member reads it; worked out for the rows of one page only."""
+    line = Enrollment.objects.in_line().filter(pool_id=OuterRef("pool_id"))
+    earlier = Q(priority__lt=OuterRef("priority")) | Q(
+        priority=OuterRef("priority"), applied_at__lt=OuterRef("applied_at")
+    )
+    same = Q(priority=OuterRef("priority"), applied_at=OuterRef("applied_at"), pk__lt=OuterRef("pk"))
+    ahead = line.filter(earlier | same).order_by().values("pool_id").annotate(people=Count("pk")).values("people")
+    place = Coalesce(Subquery(ahead, output_field=IntegerField()), 0) + 1
+    in_line = When(state=Enrollment.State.WAITING, passed_over=False, then=place)
+    return Case(in_line, output_field=IntegerField())

@@ -1,0 +1,61 @@
+"""What the pages with an operation behind them share: ask when there is something to ask, do, and tell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.utils.functional import Promise
+from django.utils.translation import ngettext
+
+from enrollment import tasks
+from libraries.scoped_admin import ScopedAdmin
+
+# Each row is a transition of its own: more would keep the person, and the pool's lock, waiting.
+MOST_AT_ONCE = 200
+Text = str | Promise
+# Acts on the row with this id; says why it was left as it was, or nothing when it was done.
+Act = Callable[[int], Text | None]
+
+
+def act_on_each(request: HttpRequest, ids: Iterable[int], act: Act, *, done: Callable[[int], str]) -> None:
+    """One operation for each row; tells how many were done, and why the others were not."""
+    answers = Counter(str(act(pk) or "") for pk in ids)
+    count = answers.pop("", 0)
+    if count:
+        messages.success(request, done(count))
+    for reason, left in answers.items():
+        text = ngettext("%(count)d was left as it was. %(why)s", "%(count)d were left as they were. %(why)s", left)
+        messages.warning(request, text % {"count": left, "why": reason})
+    tasks.ring()
+
+
+def too_many(request: HttpRequest, count: int) -> bool:
+    if count <= MOST_AT_ONCE:
+        return False
+    text = ngettext("Choose at most %(most)d row at a time.", "Choose at most %(most)d rows at a time.", MOST_AT_ONCE)
+    messages.error(request, text % {"most": MOST_AT_ONCE})
+    return True
+
+
+def ask(
+    admin: ScopedAdmin, request: HttpRequest, form: forms.Form, *, title: Text, button: Text, **context: Any
+) -> TemplateResponse:
+    """A page with one form; what was chosen in a list comes along in it."""
+    request.current_app = admin.admin_site.name  # type: ignore[attr-defined]
+    page = {
+        **admin.admin_site.each_context(request),
+        "opts": admin.opts,
+        "title": title,
+        "form": form,
+        "button": button,
+        "chosen": request.POST.getlist("_selected_action"),
+        "action": request.POST.get("action", ""),
+        **context,
+    }
+    return TemplateResponse(request, context.get("template", "admin/ask.html"), page)

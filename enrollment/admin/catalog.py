@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from catalog.models import Area, Course, Listing, Programme, Provider
+from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, ScopedRelatedFilter
+
+EDITORS = (Role.COORDINATOR, Role.OPERATOR)
+
+
+@admin.register(Provider)
+class ProviderAdmin(ScopedAdmin):
+    institution_path = ""
+    viewers = CENTRAL
+    changers = adders = (Role.OPERATOR,)
+    list_display = ("name", "kind", "base_url")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Provider | None = None) -> Sequence[str]:
+        return ("slug",) if obj else ()
+
+
+@admin.register(Programme)
+class ProgrammeAdmin(ScopedAdmin):
+    institution_path = ""
+    changers = adders = EDITORS
+    list_display = ("name", "provider", "opens_on", "closes_on", "term_months", "hold_days")
+    list_select_related = ("provider",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Programme | None = None) -> Sequence[str]:
+        """Accounts of its members are at the provider: a programme does not move to another."""
+        return ("slug", "provider") if obj else ()
+
+
+@admin.register(Area)
+class AreaAdmin(ScopedAdmin):
+    institution_path = ""
+    viewers = CENTRAL
+    changers = adders = EDITORS
+    list_display = ("name_nl", "name_fr", "name_en", "position")
+
+
+@admin.register(Course)
+class CourseAdmin(ScopedAdmin):
+    institution_path = ""
+    viewers = CENTRAL
+    changers = adders = EDITORS
+    list_display = ("title", "code", "area", "language", "level", "hours")
+    list_filter = (("provider", ScopedRelatedFilter), ("area", ScopedRelatedFilter), "language", "level")
+    list_select_related = ("area",)
+    search_fields = ("title", "code")
+    prepopulated_fields: dict[str, Any] = {"slug": ("title",)}
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Course | None = None) -> Sequence[str]:
+        return ("slug",) if obj else ()
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Course | None = None) -> dict[str, Any]:
+        return {} if obj else self.prepopulated_fields
+
+
+@admin.register(Listing)
+class ListingAdmin(ScopedAdmin):
+    institution_path = ""
+    viewers = CENTRAL
+    changers = adders = EDITORS
+    list_display = ("course", "programme", "role", "offered_from", "offered_until")
+    list_display_links = ("course",)
+    list_filter = (("programme", ScopedRelatedFilter), "role")
+    list_select_related = ("course", "programme")
+    search_fields = ("course__title", "course__code")
+    ordering = ("-offered_from", "course__title")

@@ -1,0 +1,126 @@
+"""Confirm, refuse and end: for one application or many, each through its operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from enrollment import card_checking, ending
+from enrollment.admin.base import Text, act_on_each, ask, too_many
+from enrollment.admin_forms import EndForm, RefusalForm
+from enrollment.models import Enrollment
+from libraries import scoping
+from libraries.models import Card, User
+from libraries.scoped_admin import Role, ScopedAdmin, person
+
+DECIDERS = (Role.LIBRARIAN, Role.COORDINATOR)
+Rows = QuerySet[Enrollment]
+
+
+class DecidingAdmin(ScopedAdmin):
+    actions = ("confirm_cards", "refuse_cards", "end_applications")
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        return scoping.may(person(request), *DECIDERS)
+
+    @admin.action(description=_("Confirm the card"), permissions=["decide"])
+    def confirm_cards(self, request: HttpRequest, rows: Rows) -> HttpResponse | None:
+        if not too_many(request, rows.count()):
+            confirm_each(request, _cards_of(rows))
+        return None
+
+    @admin.action(description=_("Refuse the card, with a reason…"), permissions=["decide"])
+    def refuse_cards(self, request: HttpRequest, rows: Rows) -> HttpResponse | None:
+        if too_many(request, rows.count()):
+            return None
+        form = RefusalForm(request.POST if "apply" in request.POST else None)
+        if not form.is_valid():
+            return ask(self, request, form, title=_("Refuse the card"), button=_("Refuse the card"), rows=_shown(rows))
+        by, reason, words = person(request), Card.Refusal(form.cleaned_data["reason"]), form.cleaned_data["words"]
+
+        def refuse(pk: int) -> Text | None:
+            return _decide(card_checking.refuse, card_id=pk, reason=reason, words=words, by=by)
+
+        act_on_each(request, _cards_of(rows), refuse, done=_refused)
+        return None
+
+    @admin.action(description=_("End the application or the place…"), permissions=["decide"])
+    def end_applications(self, request: HttpRequest, rows: Rows) -> HttpResponse | None:
+        if too_many(request, rows.count()):
+            return None
+        form = EndForm(request.POST if "apply" in request.POST else None)
+        if not form.is_valid():
+            return ask(self, request, form, title=_("End the application"), button=_("End it"), rows=_shown(rows))
+        by, words = person(request), form.cleaned_data["words"]
+        institutions = dict(rows.values_list("pk", "share__institution_id"))
+
+        def end(pk: int) -> Text | None:
+            if not scoping.may_decide_on(by, institutions[pk]):
+                return card_checking.Obstacle.NOT_YOURS.label
+            ended = ending.end_by_staff(enrollment_id=pk, by=by, now=timezone.now(), words=words)
+            return None if ended else _("It had ended already.")
+
+        act_on_each(request, sorted(institutions), end, done=_ended)
+        return None
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.act_view)
+        return [path("<int:pk>/act/", view, name="enrollment_enrollment_act"), *super().get_urls()]
+
+    def act_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The buttons of one application's page; the same actions as in the list."""
+        if not self.has_decide_permission(request):
+            raise PermissionDenied
+        rows = self.get_queryset(request).filter(pk=pk)
+        if not rows.exists():
+            raise Http404
+        back = HttpResponseRedirect(reverse("admin:enrollment_enrollment_change", args=[pk]))
+        action = self.get_actions(request).get(request.POST.get("action", ""))
+        return cast(HttpResponse | None, action and action[0](self, request, rows)) or back
+
+
+def confirm_each(request: HttpRequest, card_ids: list[int]) -> None:
+    by = person(request)
+
+    def confirm(pk: int) -> Text | None:
+        return _decide(card_checking.confirm, card_id=pk, by=by)
+
+    act_on_each(request, card_ids, confirm, done=_confirmed)
+
+
+def _decide(operation: Callable[..., Card], *, by: User, **what: Any) -> Text | None:
+    try:
+        operation(by=by, now=timezone.now(), **what)
+    except card_checking.CannotDecide as error:
+        return error.obstacle.label
+    return None
+
+
+def _cards_of(rows: Rows) -> list[int]:
+    """Oldest application first, so that of two claims in one go the first is looked at first."""
+    return list(dict.fromkeys(rows.order_by("applied_at", "pk").values_list("card_id", flat=True)))
+
+
+def _shown(rows: Rows) -> Rows:
+    return rows.select_related("user", "card")
+
+
+def _confirmed(count: int) -> str:
+    return ngettext("%(count)d card is confirmed.", "%(count)d cards are confirmed.", count) % {"count": count}
+
+
+def _refused(count: int) -> str:
+    return ngettext("%(count)d card is refused.", "%(count)d cards are refused.", count) % {"count": count}
+
+
+def _ended(count: int) -> str:
+    return ngettext("%(count)d has ended.", "%(count)d have ended.", count) % {"count": count}

@@ -1,0 +1,130 @@
+"""What waits for a person in the workplace, and the seats in figures; each within what the person may see."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Min, Q, QuerySet
+
+from enrollment.models import Enrollment, Letter, ProviderAccount, SeatPool, Share
+from enrollment.models.enrollment import EnrollmentQuerySet
+from enrollment.reports.availability import availabilities, availability
+from libraries import scoping
+from libraries.models import Card, User
+
+LAPSING_WITHIN = timedelta(days=5)
+
+
+@dataclass(frozen=True)
+class Pile:
+    """So many things that wait, and since (or until) when the first of them."""
+
+    count: int = 0
+    first: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Workload:
+    """`accounts` and `letters` are those that got stuck; None for who does not follow the provider."""
+
+    to_check: Pile
+    disputed: Pile
+    lapsing: Pile
+    accounts: Pile | None
+    letters: Pile | None
+
+    @property
+    def is_empty(self) -> bool:
+        piles = (self.to_check, self.disputed, self.lapsing, self.accounts, self.letters)
+        return not any(pile.count for pile in piles if pile)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """`cap` and `free` are None for an institution without a ceiling: it shares what the programme has left."""
+
+    name: str
+    cap: int | None
+    taken: int
+    free: int | None
+    waiting: int
+
+
+@dataclass(frozen=True)
+class ProgrammeFigures:
+    pool: SeatPool
+    total: Figures
+    institutions: list[Figures]
+
+
+def to_check(rows: EnrollmentQuerySet) -> EnrollmentQuerySet:
+    return rows.open().filter(card__state=Card.State.CLAIMED)
+
+
+def disputed(rows: EnrollmentQuerySet) -> EnrollmentQuerySet:
+    return rows.open().filter(card__state=Card.State.DISPUTED)
+
+
+def lapsing(rows: EnrollmentQuerySet, *, now: datetime) -> EnrollmentQuerySet:
+    """Held seats that are released within days unless the card is confirmed."""
+    return rows.filter(state=Enrollment.State.HELD, hold_until__lte=now + LAPSING_WITHIN)
+
+
+def visible_to(user: User) -> EnrollmentQuerySet:
+    ids = scoping.institutions_of(user)
+    rows = Enrollment.objects.all()
+    return rows if ids is None else rows.filter(share__institution_id__in=ids)
+
+
+def workload(user: User, *, now: datetime) -> Workload:
+    """With one query for each pile."""
+    rows = visible_to(user)
+    central = scoping.institutions_of(user) is None
+    return Workload(
+        to_check=_pile(to_check(rows), "applied_at"),
+        disputed=_pile(disputed(rows), "applied_at"),
+        lapsing=_pile(lapsing(rows, now=now), "hold_until"),
+        accounts=_pile(ProviderAccount.objects.stuck(), "stuck_at") if central else None,
+        letters=_pile(Letter.objects.stuck(), "stuck_at") if central else None,
+    )
+
+
+def _pile(rows: QuerySet[Any], moment: str) -> Pile:
+    found = rows.aggregate(count=Count("pk"), first=Min(moment))
+    return Pile(found["count"], found["first"])
+
+
+def programmes(user: User) -> list[ProgrammeFigures]:
+    """The seats of each programme, and of each institution in it that the person may see; with four queries."""
+    ids = scoping.institutions_of(user)
+    pools = list(SeatPool.objects.select_related("programme").order_by("programme__opens_on", "pk"))
+    seats = availabilities(pools)
+    shares = _shares(pools, ids)
+    return [
+        ProgrammeFigures(pool, _total(pool, seats[pool.pk].waiting), shares.get(pool.pk, []))
+        for pool in pools
+        if ids is None or pool.pk in shares
+    ]
+
+
+def of_pool(pool: SeatPool) -> Figures:
+    return _total(pool, availability(pool).waiting)
+
+
+def _total(pool: SeatPool, waiting: int) -> Figures:
+    return Figures(pool.programme.name, pool.limit, pool.taken, pool.free, waiting)
+
+
+def _shares(pools: Iterable[SeatPool], ids: Collection[int] | None) -> dict[int, list[Figures]]:
+    waiting = Count("enrollments", filter=Q(enrollments__state="waiting", enrollments__passed_over=False))
+    rows = Share.objects.filter(pool__in=pools).select_related("institution").order_by("institution__name")
+    rows = rows if ids is None else rows.filter(institution_id__in=ids)
+    found: dict[int, list[Figures]] = {}
+    for share in rows.annotate(waiting=waiting):
+        free = None if share.ceiling is None else share.ceiling - share.taken
+        figures = Figures(share.institution.name, share.ceiling, share.taken, free, share.waiting)
+        found.setdefault(share.pool_id, []).append(figures)
+    return found
