@@ -184,6 +184,7 @@ class Migration(migrations.Migration):
                 ("reason", models.CharField(blank=True, max_length=20, verbose_name="reason")),
                 ("owed_at", models.DateTimeField(verbose_name="owed since")),
                 ("sent_at", models.DateTimeField(blank=True, null=True, verbose_name="sent")),
+                ("dropped_at", models.DateTimeField(blank=True, null=True, verbose_name="not sent any more")),
             ],
             options={
                 "verbose_name": "letter",

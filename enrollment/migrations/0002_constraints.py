@@ -168,11 +168,12 @@ class Migration(migrations.Migration):
             model_name="letter",
             constraint=models.CheckConstraint(
                 condition=models.Q(
-                    models.Q(("due_at__isnull", False), ("sent_at", None)),
-                    models.Q(("due_at", None), ("sent_at__isnull", False)),
+                    models.Q(("due_at__isnull", False), ("sent_at", None), ("dropped_at", None)),
+                    models.Q(("due_at", None), ("sent_at__isnull", False), ("dropped_at", None)),
+                    models.Q(("due_at", None), ("sent_at", None), ("dropped_at__isnull", False)),
                     _connector="OR",
                 ),
-                name="letter_owed_until_sent",
+                name="letter_owed_sent_or_dropped",
             ),
         ),
         migrations.AddConstraint(

@@ -49,6 +49,8 @@ class Letter(OwedWork):
     reason = models.CharField(_("reason"), max_length=20, blank=True)
     owed_at = models.DateTimeField(_("owed since"))
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
+    # Settled without sending: what it would have said was no longer true when its turn came.
+    dropped_at = models.DateTimeField(_("not sent any more"), null=True, blank=True)
 
     objects = LetterQuerySet.as_manager()
 
@@ -57,8 +59,10 @@ class Letter(OwedWork):
         verbose_name_plural = _("letters")
         constraints = [
             models.CheckConstraint(
-                condition=Q(sent_at=None, due_at__isnull=False) | Q(sent_at__isnull=False, due_at=None),
-                name="letter_owed_until_sent",
+                condition=Q(due_at__isnull=False, sent_at=None, dropped_at=None)
+                | Q(due_at=None, sent_at__isnull=False, dropped_at=None)
+                | Q(due_at=None, sent_at=None, dropped_at__isnull=False),
+                name="letter_owed_sent_or_dropped",
             ),
             models.UniqueConstraint(fields=["enrollment"], condition=Q(kind="account_ready"), name="letter_ready_once"),
         ]
