@@ -32,6 +32,8 @@ class Application:
     language: str
     privacy_version: str
     age_confirmed: int | None
+    # Of the page that told about personal data; empty: the same as `language`, in which letters are written.
+    privacy_language: str = ""
 
 
 class Ineligible(Exception):
@@ -138,7 +140,7 @@ def _insert(pool: SeatPool, card: Card, application: Application, *, now: dateti
         applied_at=now,
         passed_over=card.state == Card.State.DISPUTED,
         privacy_version=application.privacy_version,
-        privacy_language=application.language,
+        privacy_language=application.privacy_language or application.language,
         privacy_read_at=now,
         age_confirmed=application.age_confirmed,
     )

@@ -1,6 +1,7 @@
-from django.urls import path
+from django.urls import path, re_path
+from django.views.generic import RedirectView
 
-from enrollment.views import courses, front, information
+from enrollment.views import courses, front, information, joining, my_place, signing_in
 
 urlpatterns = [
     path("", front.front, name="front"),
@@ -9,4 +10,19 @@ urlpatterns = [
     path("help/", information.help_page, name="help"),
     path("privacy/", information.privacy, name="privacy"),
     path("accessibility/", information.accessibility, name="accessibility"),
+    path("join/", joining.mail, name="join"),
+    path("join/card/", joining.card, name="join_card"),
+    path("join/done/", joining.done, name="join_done"),
+    path("my/", my_place.my_place, name="my_place"),
+    path("my/language/", my_place.choose_language, name="my_language"),
+    path("my/<int:pk>/give-back/", my_place.give_back, name="give_back"),
+    # In place of allauth's pages at these addresses.
+    path("accounts/login/", signing_in.password, name="account_login"),
+    path("accounts/login/code/", signing_in.mail, name="account_request_login_code"),
+    path("accounts/login/code/confirm/", signing_in.code, name="account_confirm_login_code"),
+    path("accounts/signup/", RedirectView.as_view(pattern_name="join"), name="account_signup"),
+    path("accounts/password/change/", signing_in.password_change, name="account_change_password"),
+    path("accounts/password/set/", signing_in.password_set, name="account_set_password"),
+    path("accounts/email/", RedirectView.as_view(pattern_name="my_place"), name="account_email"),
+    re_path(r"^accounts/confirm-email/.*$", RedirectView.as_view(pattern_name="my_place")),
 ]

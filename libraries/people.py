@@ -28,3 +28,9 @@ def forget_strangers(*, now: datetime) -> int:
     strangers = User.objects.filter(last_login=None, date_joined__lt=now - STRANGER_FOR, is_staff=False, cards=None)
     deleted, _by_model = strangers.delete()
     return deleted
+
+
+def write_in(user: User, language: str) -> None:
+    """The language of letters to this person."""
+    user.language = language
+    user.save(update_fields=["language"])

@@ -1,0 +1,207 @@
+"""What people fill in: each field says what is wrong with it in words that help."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from allauth.account.forms import LoginForm
+from allauth.core.internal.cryptokit import compare_user_code
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from libraries.cards import numbers
+from libraries.cards.checks import Outcome
+from libraries.cards.numbers import InvalidNumber
+from libraries.cards.roster import InvalidFact, birth_date
+
+MOST_TYPED = 10_000
+# Each in its own words, so that everybody finds theirs.
+LANGUAGES = [("nl", "Nederlands"), ("fr", "Français"), ("en", "English")]
+NATIONAL_NUMBER = _(
+    "This looks like your national register number. We may not keep that. Use the number of your library card."
+)
+NUMBER_ERRORS = {
+    "empty": _("Fill in the number of your library card."),
+    "too_long": _("This number is too long. A card number has at most 40 digits and letters."),
+    "bad_characters": _("A card number has only digits and letters."),
+    "national_number": NATIONAL_NUMBER,
+}
+FACT_ERRORS = {
+    "bad_date": _("Write your date of birth as day, month and year. For example: 18/05/1993."),
+    "future_date": _("This date is still to come. Check the year."),
+    "national_number": NATIONAL_NUMBER,
+}
+# Beside which field an answer of the card check is said, and how.
+OUTCOME_ERRORS: Mapping[Outcome, tuple[str, Any]] = {
+    Outcome.UNKNOWN_OR_WRONG: (
+        "number",
+        _("Your library does not find this card. Check the number and what you filled in below."),
+    ),
+    Outcome.UNKNOWN: ("number", _("Your library does not know this number. Check it against your card.")),
+    Outcome.WRONG_FACT: ("second_fact", _("This does not match your card. Check it.")),
+    Outcome.EXPIRED: ("number", _("Your card is no longer valid. Ask your library to renew it.")),
+    Outcome.BLOCKED: ("number", _("Your card is blocked. Ask at the desk of your library.")),
+}
+
+
+class EmailForm(forms.Form):
+    email = forms.EmailField(
+        label=_("Your mail address"),
+        max_length=254,
+        error_messages={
+            "required": _("Fill in your mail address."),
+            "invalid": _("This is not a complete mail address. For example: name@example.be."),
+            "max_length": _("This mail address is too long."),
+        },
+        widget=forms.EmailInput(attrs={"autocomplete": "email", "spellcheck": "false"}),
+    )
+
+
+class CodeForm(forms.Form):
+    """The code is compared only when it is asked to: a guess beyond the limit is not looked at."""
+
+    code = forms.CharField(
+        label=_("The code from the mail"),
+        max_length=MOST_TYPED,
+        error_messages={"required": _("Fill in the code from the mail.")},
+        widget=forms.TextInput(
+            attrs={"class": "code", "inputmode": "numeric", "autocomplete": "one-time-code", "spellcheck": "false"}
+        ),
+    )
+
+    def __init__(self, *args: Any, code: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.expected = code
+
+    def clean_code(self) -> str:
+        typed: str = self.cleaned_data["code"]
+        if not compare_user_code(actual=typed, expected=self.expected):
+            words = _("This is not the right code. Look at the newest mail from us and type it again.")
+            raise ValidationError(words, code="incorrect")
+        return typed
+
+
+class NameField(forms.CharField):
+    """A name in any script, emoji too, in its composed form. Marks that cannot be seen fall away, but for the joiners
+    that some scripts and emoji need."""
+
+    _JOINERS = "\u200c\u200d"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=100, **kwargs)
+        # In place of Django's words, which count characters.
+        self.validators[:] = [each for each in self.validators if not isinstance(each, MaxLengthValidator)]
+        self.validators += [self._check_length, self._check_content]
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        """Without a limit in the browser, which would cut off silently what is too long."""
+        return {key: value for key, value in super().widget_attrs(widget).items() if key != "maxlength"}
+
+    def to_python(self, value: Any) -> str:
+        text = "".join(character for character in str(value or "") if not self._is_mark(character))
+        name = unicodedata.normalize("NFC", " ".join(text.split()))
+        return name if name.strip(self._JOINERS) else ""
+
+    def _is_mark(self, character: str) -> bool:
+        return unicodedata.category(character) == "Cf" and character not in self._JOINERS
+
+    @staticmethod
+    def _check_length(name: str) -> None:
+        if len(name) > 100:
+            raise ValidationError(_("This name is too long. Use at most 100 characters."))
+
+    @staticmethod
+    def _check_content(name: str) -> None:
+        if any(unicodedata.category(character) in ("Cc", "Co", "Cs") for character in name):
+            raise ValidationError(_("This name has signs that cannot be read. Type it again."))
+        if numbers.contains_national_number(name):
+            raise ValidationError(NATIONAL_NUMBER)
+
+
+class CardForm(forms.Form):
+    number = forms.CharField(
+        label=_("Number of your library card"),
+        help_text=_("You find it on your card, near the bars. Spaces and dots do not matter."),
+        max_length=MOST_TYPED,
+        error_messages={"required": NUMBER_ERRORS["empty"], "max_length": NUMBER_ERRORS["too_long"]},
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    second_fact = forms.CharField(
+        label=_("Your date of birth"),
+        help_text=_(
+            "Day, month and year. For example: 18/05/1993. We use it once, to check your card, and do not keep it."
+        ),
+        max_length=MOST_TYPED,
+        error_messages={"required": _("Fill in your date of birth."), "max_length": FACT_ERRORS["bad_date"]},
+        widget=forms.TextInput(attrs={"class": "short", "autocomplete": "bday"}),
+    )
+    first_name = NameField(
+        label=_("First name"),
+        error_messages={"required": _("Fill in your first name.")},
+        widget=forms.TextInput(attrs={"autocomplete": "given-name", "spellcheck": "false"}),
+    )
+    last_name = NameField(
+        label=_("Last name"),
+        help_text=_("Both names as your library knows them."),
+        error_messages={"required": _("Fill in your last name.")},
+        widget=forms.TextInput(attrs={"autocomplete": "family-name", "spellcheck": "false"}),
+    )
+    language = forms.ChoiceField(label=_("In which language do we write to you?"), choices=LANGUAGES)
+    age_confirmed = forms.BooleanField()
+
+    def __init__(self, *args: Any, needs_fact: bool, minimum_age: int | None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not needs_fact:
+            del self.fields["second_fact"]
+        if minimum_age is None:
+            del self.fields["age_confirmed"]
+        else:
+            self._ask_age(minimum_age)
+
+    def _ask_age(self, minimum_age: int) -> None:
+        field, age = self.fields["age_confirmed"], {"age": minimum_age}
+        field.label = _("I am %(age)s years old or older.") % age
+        field.error_messages["required"] = (
+            _("Tick that you are %(age)s or older. Otherwise you cannot take part.") % age
+        )
+
+    def clean_number(self) -> str:
+        try:
+            return numbers.normalize(self.cleaned_data["number"])
+        except InvalidNumber as error:
+            raise ValidationError(NUMBER_ERRORS[error.code], code=error.code) from None
+
+    def clean_second_fact(self) -> str:
+        typed: str = self.cleaned_data["second_fact"]
+        if numbers.contains_national_number(typed):
+            raise ValidationError(NATIONAL_NUMBER)
+        try:
+            birth_date(typed, on=timezone.localdate())
+        except InvalidFact as error:
+            raise ValidationError(FACT_ERRORS[error.code], code=error.code) from None
+        return typed
+
+    def add_outcome(self, outcome: Outcome) -> None:
+        """What the card check said, beside the field that can be corrected."""
+        field, words = OUTCOME_ERRORS.get(outcome, ("number", _("Your library does not accept this card.")))
+        self.add_error(field if field in self.fields else "last_name", words)
+
+
+class LanguageForm(forms.Form):
+    language = forms.ChoiceField(label=_("In which language do we write to you?"), choices=LANGUAGES)
+
+
+class PasswordForm(LoginForm):
+    """For staff. Its words are our own, so that they are there in every language."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"].label, self.fields["password"].label = _("Mail address"), _("Password")
+        self.fields["password"].help_text = ""
+        for field in self.fields.values():
+            field.widget.attrs.pop("placeholder", None)

@@ -1,0 +1,173 @@
+"""Join in three steps: mail address, code, card; one question a screen, and every screen works without script."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+
+from catalog.models import Programme
+from enrollment import applying, tasks
+from enrollment.eligibility import Reason, programme_reasons
+from enrollment.forms import CardForm
+from enrollment.models import Enrollment, SeatPool
+from enrollment.privacy import PRIVACY_TEXT_VERSION
+from enrollment.reports.library_search import search
+from enrollment.reports.places import places_of
+from enrollment.views.signing_in import mail_step, member_of, member_required
+from libraries import accounts, membership
+from libraries.cards.roster import InvalidFact
+from libraries.models import Library, User
+
+
+@never_cache
+def mail(request: HttpRequest) -> HttpResponse:
+    """Step 1."""
+    destination = request.GET.get("next") or _address("join_card", programme=request.GET.get("programme", ""))
+    if request.user.is_authenticated:
+        return redirect(_address("join_card", programme=request.GET.get("programme", "")))
+    if not destination.startswith(reverse("join_card")):
+        destination = reverse("join_card")
+    return mail_step(request, template="enrollment/join_mail.html", destination=destination)
+
+
+@sensitive_post_parameters()
+@member_required
+def card(request: HttpRequest) -> HttpResponse:
+    """Step 3: for which programme where there are several, which library, and the card."""
+    pools = _pools(request)
+    if len(pools) != 1:
+        return render(request, "enrollment/join_programme.html", {"pools": pools})
+    (pool,) = pools
+    if reasons := programme_reasons(pool, now=timezone.now()):
+        return render(request, "enrollment/join_closed.html", {"reasons": reasons, "programme": pool.programme})
+    if Enrollment.objects.open().filter(pool=pool, user=member_of(request)).exists():
+        return _to_result(pool)
+    libraries = Library.objects.filter(institution__shares__pool=pool).select_related("institution")
+    library = libraries.filter(pk=_whole_number(request.GET.get("library", ""))).first()
+    return _card(request, pool, library) if library else _library(request, pool, list(libraries))
+
+
+def _pools(request: HttpRequest) -> list[SeatPool]:
+    """The one that was asked for, open or not; otherwise all that are open."""
+    pools = SeatPool.objects.select_related("programme")
+    slug = request.GET.get("programme", "")
+    if slug:
+        return [get_object_or_404(pools, programme__slug=slug)]
+    opened = pools.filter(programme__in=Programme.objects.open_on(timezone.localdate()))
+    return list(opened.order_by("programme__opens_on", "programme_id"))
+
+
+def _library(request: HttpRequest, pool: SeatPool, libraries: list[Library]) -> HttpResponse:
+    words = request.GET.get("q", "").strip()[:100]
+    context = {"pool": pool, "words": words, "result": search(libraries, words)}
+    return render(request, "enrollment/join_library.html", context)
+
+
+def _card(request: HttpRequest, pool: SeatPool, library: Library) -> HttpResponse:
+    user = member_of(request)
+    form = CardForm(
+        request.POST or None,
+        needs_fact=membership.check_of(library.institution).needs_second_fact,
+        minimum_age=pool.programme.minimum_age,
+        initial=_known(user),
+    )
+    status = HTTPStatus.OK
+    if form.is_valid():
+        status = _apply(request, pool, library, form)
+        if status == HTTPStatus.SEE_OTHER:
+            return _to_result(pool)
+    context = {"form": form, "pool": pool, "library": library, "version": PRIVACY_TEXT_VERSION}
+    return render(request, "enrollment/join_card.html", context, status=status)
+
+
+def _known(user: User) -> dict[str, str]:
+    """Letters come in the language of the page, unless the person has chosen before."""
+    language = user.language if user.first_name else _page_language()
+    return {"first_name": user.first_name, "last_name": user.last_name, "language": language}
+
+
+def _apply(request: HttpRequest, pool: SeatPool, library: Library, form: CardForm) -> HTTPStatus:
+    """SEE_OTHER when there is an application now, made by this request or by another; else the form says why not."""
+    application = _application(pool, library, form)
+    try:
+        applying.apply(
+            user=member_of(request),
+            pool_id=pool.pk,
+            application=application,
+            address=accounts.network_of(request),
+            now=timezone.now(),
+        )
+    except applying.Ineligible as error:
+        return _ineligible(form, error)
+    except applying.CardNotAccepted as error:
+        form.add_outcome(error.outcome)
+        return HTTPStatus.OK
+    except InvalidFact:
+        form.add_error("last_name", _("Write your last name as your library knows it."))
+        return HTTPStatus.OK
+    except applying.TooManyTries:
+        form.add_error(None, _("Too many cards were tried from here. Please wait an hour and try again."))
+        return HTTPStatus.TOO_MANY_REQUESTS
+    tasks.ring()
+    return HTTPStatus.SEE_OTHER
+
+
+def _application(pool: SeatPool, library: Library, form: CardForm) -> applying.Application:
+    told = form.cleaned_data
+    return applying.Application(
+        library=library,
+        number=told["number"],
+        first_name=told["first_name"],
+        last_name=told["last_name"],
+        second_fact=told.get("second_fact"),
+        language=told["language"],
+        privacy_version=PRIVACY_TEXT_VERSION,
+        privacy_language=_page_language(),
+        age_confirmed=pool.programme.minimum_age if told.get("age_confirmed") else None,
+    )
+
+
+def _ineligible(form: CardForm, error: applying.Ineligible) -> HTTPStatus:
+    if Reason.ALREADY_APPLIED in error.reasons:
+        return HTTPStatus.SEE_OTHER
+    for reason in error.reasons:
+        form.add_error(None, str(reason.label))
+    return HTTPStatus.OK
+
+
+@member_required
+def done(request: HttpRequest) -> HttpResponse:
+    """The result, at once."""
+    mine = Enrollment.objects.open().filter(user=member_of(request))
+    if slug := request.GET.get("programme", ""):
+        mine = mine.filter(pool__programme__slug=slug)
+    latest = places_of(mine.order_by("-applied_at", "-pk")[:1])
+    if not latest:
+        return redirect("my_place")
+    return render(request, "enrollment/join_done.html", {"place": latest[0]})
+
+
+def _to_result(pool: SeatPool) -> HttpResponse:
+    return redirect(_address("join_done", programme=pool.programme.slug))
+
+
+def _address(name: str, **query: str) -> str:
+    given = {key: value for key, value in query.items() if value}
+    return reverse(name) + (f"?{urlencode(given)}" if given else "")
+
+
+def _page_language() -> str:
+    return (get_language() or "nl")[:2]
+
+
+def _whole_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None

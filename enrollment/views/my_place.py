@@ -1,0 +1,57 @@
+"""My place: where my application stands, start, give the place back, and what is kept about me."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from enrollment import ending, tasks
+from enrollment.forms import LanguageForm
+from enrollment.models import Enrollment
+from enrollment.reports.places import places_of
+from enrollment.views.signing_in import member_of, member_required
+from libraries import people
+from libraries.models import Card
+
+
+@member_required
+def my_place(request: HttpRequest) -> HttpResponse:
+    member = member_of(request)
+    places = places_of(Enrollment.objects.filter(user=member).order_by("-applied_at", "-pk"))
+    context = {
+        "member": member,
+        "current": [place for place in places if place.is_open],
+        "past": [place for place in places if not place.is_open],
+        "cards": Card.objects.filter(user=member).select_related("library").order_by("-claimed_at", "-pk"),
+        "form": LanguageForm(initial={"language": member.language}),
+    }
+    return render(request, "enrollment/my_place.html", context)
+
+
+@member_required
+def give_back(request: HttpRequest, pk: int) -> HttpResponse:
+    """Asked once more before it is done. Other people's applications are not there."""
+    mine = Enrollment.objects.filter(user=member_of(request)).select_related("pool__programme")
+    enrollment = get_object_or_404(mine, pk=pk)
+    if request.method != "POST":
+        return render(request, "enrollment/my_place_give_back.html", {"enrollment": enrollment})
+    had_seat = enrollment.has_seat
+    if ending.give_back(enrollment_id=enrollment.pk, by=member_of(request), now=timezone.now()):
+        tasks.ring()
+        gone = _("You gave your place back. Thank you: somebody else can use it now.")
+        messages.success(request, gone if had_seat else _("You left the queue."))
+    return redirect("my_place")
+
+
+@require_POST
+@member_required
+def choose_language(request: HttpRequest) -> HttpResponse:
+    form = LanguageForm(request.POST)
+    if form.is_valid():
+        people.write_in(member_of(request), form.cleaned_data["language"])
+        messages.success(request, _("From now on we write to you in this language."))
+    return redirect("my_place")

@@ -1,0 +1,156 @@
+"""Sign in: members with a code sent by mail, staff with a password; who joins comes the same way as who is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from allauth.account import views as allauth_views
+from allauth.account.internal.flows.login_by_code import LoginCodeVerificationProcess
+from allauth.account.stages import LoginByCodeStage, LoginStage, LoginStageController
+from allauth.account.utils import get_login_redirect_url, get_next_redirect_url
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+
+from enrollment.forms import CodeForm, EmailForm, PasswordForm
+from libraries import accounts
+from libraries.models import User
+
+View = Callable[..., HttpResponse]
+
+
+def member_required(view: View) -> View:
+    """Whoever is not signed in is asked for a code, not for a password, which members have none of."""
+    return never_cache(login_required(view, login_url="account_request_login_code"))
+
+
+def member_of(request: HttpRequest) -> User:
+    """The person who is signed in: only for views behind `member_required`."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+@never_cache
+def mail(request: HttpRequest) -> HttpResponse:
+    if request.user.is_authenticated:
+        return redirect(get_login_redirect_url(request))
+    destination = get_next_redirect_url(request) or ""
+    return mail_step(request, template="account/request_login_code.html", destination=destination)
+
+
+def mail_step(request: HttpRequest, *, template: str, destination: str) -> HttpResponse:
+    """Ask for a mail address, send a code to it, and go on to the page that asks for the code."""
+    form = EmailForm(request.POST or None)
+    trouble, status = "", HTTPStatus.OK
+    if form.is_valid():
+        trouble, status = _send(request, form)
+        if status == HTTPStatus.OK:
+            return redirect(_with_next(reverse("account_confirm_login_code"), destination))
+    context = {"form": form, "trouble": trouble, "next": destination}
+    return render(request, template, context, status=status)
+
+
+def _send(request: HttpRequest, form: EmailForm) -> tuple[str, HTTPStatus]:
+    email, language = form.cleaned_data["email"], (get_language() or "nl")[:2]
+    try:
+        accounts.send_code(request, email=email, language=language, now=timezone.now())
+    except accounts.TooManyCodes:
+        words = _("You have asked for a code very often. Please wait an hour and try again.")
+        return words, HTTPStatus.TOO_MANY_REQUESTS
+    except accounts.AddressRefused:
+        form.add_error("email", _("We cannot send mail to this address. Check how it is spelled."))
+        return "", HTTPStatus.UNPROCESSABLE_ENTITY
+    except accounts.CannotSend:
+        words = _("We cannot send a code now. Please try again in a few minutes.")
+        return words, HTTPStatus.SERVICE_UNAVAILABLE
+    return "", HTTPStatus.OK
+
+
+def _with_next(address: str, destination: str) -> str:
+    return f"{address}?{urlencode({'next': destination})}" if destination else address
+
+
+class CodeView(allauth_views.ConfirmLoginCodeView):
+    """allauth compares the code and signs in; the number of guesses is counted by us, exactly."""
+
+    template_name = "account/confirm_login_code.html"
+    # Another code is asked for at the page before, under the limits that hold there.
+    _action = "verify"
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.user.is_authenticated:
+            return redirect(get_login_redirect_url(request))
+        stage = LoginStageController.enter(request, LoginByCodeStage.key)
+        if stage is None or LoginCodeVerificationProcess.resume(stage) is None:
+            return self._start_again(_("This code is no longer valid. Ask for a new one."))
+        return super().dispatch(request, *args, **kwargs)  # type: ignore[no-any-return]
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.POST.get("code", "").strip() and not accounts.may_guess(self._process, now=timezone.now()):
+            return self._no_more_guesses()
+        return super().post(request, *args, **kwargs)  # type: ignore[no-any-return]
+
+    def get_form_class(self) -> type[CodeForm]:
+        return CodeForm
+
+    def form_invalid(self, form: forms.Form) -> HttpResponse:
+        if form.has_error("code", "incorrect") and not self._process.record_invalid_attempt():
+            return self._no_more_guesses()
+        return self.render_to_response(self.get_context_data(form=form))  # type: ignore[no-any-return]
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        destination = get_next_redirect_url(self.request) or ""
+        joins = destination.startswith(reverse("join_card"))
+        start = _with_next(reverse("join" if joins else "account_request_login_code"), destination)
+        more = {"next": destination, "joins": joins, "start": start}
+        return super().get_context_data(**kwargs) | more  # type: ignore[no-any-return]
+
+    def _no_more_guesses(self) -> HttpResponse:
+        self._process.abort()
+        return self._start_again(_("That was the wrong code too many times. Ask for a new code."))
+
+    def _start_again(self, words: str) -> HttpResponse:
+        messages.warning(self.request, words)
+        destination = get_next_redirect_url(self.request) or ""
+        joins = destination.startswith(reverse("join_card"))
+        return redirect(_with_next(reverse("join" if joins else "account_request_login_code"), destination))
+
+
+class PasswordView(allauth_views.LoginView):
+    def get_form_class(self) -> type[PasswordForm]:
+        return PasswordForm
+
+    def _redirect_to_pending_stage(self, request: HttpRequest, stage: LoginStage) -> HttpResponse | None:
+        """Who asked for a code and would rather use the password is not sent back to the code."""
+        if stage.key == LoginByCodeStage.key:
+            return None
+        return super()._redirect_to_pending_stage(request, stage)  # type: ignore[no-any-return]
+
+
+code = never_cache(CodeView.as_view())
+password = PasswordView.as_view()
+
+
+def _for_staff(view: View) -> View:
+    """Members have no password: there is nothing for them here."""
+
+    @login_required
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return view(request, *args, **kwargs) if member_of(request).is_staff else redirect("my_place")
+
+    return sensitive_post_parameters("oldpassword", "password1", "password2")(wrapper)
+
+
+password_change = _for_staff(allauth_views.password_change)
+password_set = _for_staff(allauth_views.password_set)
