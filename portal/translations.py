@@ -157,7 +157,7 @@ def problems(root: Path, language: str, found: dict[Key, Found]) -> list[str]:
 
 
 def faults(message: Message, plurals: int, found: Found) -> Iterator[str]:
-    forms = [message.string] if isinstance(message.string, str) else list(message.string)
+    forms = [message.string] if isinstance(message.string, str) else list(message.string or ())
     if message.fuzzy:
         yield "fuzzy"
     if message.pluralizable != isinstance(found.id, tuple) or len(forms) != (plurals if message.pluralizable else 1):

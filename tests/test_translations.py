@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 import pytest
+from babel.messages.pofile import write_po
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
@@ -29,7 +30,7 @@ PAGE = """
 {% endblocktranslate %}
 {% if title == _("A title") %}(unbalanced "quotes{% endif %}
 """
-DUTCH = {
+DUTCH: dict[str, str | tuple[str, str]] = {
     "Hello %(name)s,": "Dag %(name)s,",
     "%(n)s book": ("%(n)s boek", "%(n)s boeken"),
     "Place": "Plaats",
@@ -66,7 +67,7 @@ def translate(project: Path, texts: dict[str, str | tuple[str, str]], flags: tup
             message.string = texts[singular]
             message.flags |= set(flags)
     with file.open("wb") as content:
-        translations.write_po(content, catalog)
+        write_po(content, catalog)
     file.with_suffix(".mo").write_bytes(translations.compiled(translations.read(file, "nl"), "nl"))
 
 
