@@ -6,7 +6,6 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from allauth.account.forms import LoginForm
 from allauth.core.internal.cryptokit import compare_user_code
 from django import forms
 from django.core.exceptions import ValidationError
@@ -194,14 +193,3 @@ class CardForm(forms.Form):
 
 class LanguageForm(forms.Form):
     language = forms.ChoiceField(label=_("In which language do we write to you?"), choices=LANGUAGES)
-
-
-class PasswordForm(LoginForm):
-    """For staff. Its words are our own, so that they are there in every language."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["login"].label, self.fields["password"].label = _("Mail address"), _("Password")
-        self.fields["password"].help_text = ""
-        for field in self.fields.values():
-            field.widget.attrs.pop("placeholder", None)

@@ -108,7 +108,15 @@ LOGIN_REDIRECT_URL = "my_place"
 ACCOUNT_ADAPTER = "libraries.accounts.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
-ACCOUNT_SIGNUP_FIELDS = ["email*"]
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]  # sign-up is closed; with a password here, staff can sign in with one
+ACCOUNT_FORMS = {
+    "login": "enrollment.account_forms.LoginForm",
+    "reauthenticate": "enrollment.account_forms.ReauthenticateForm",
+    "change_password": "enrollment.account_forms.ChangePasswordForm",
+    "set_password": "enrollment.account_forms.SetPasswordForm",
+    "reset_password": "enrollment.account_forms.ResetPasswordForm",
+    "reset_password_from_key": "enrollment.account_forms.ResetPasswordKeyForm",
+}
 ACCOUNT_EMAIL_VERIFICATION = "none"  # the code itself proves the address
 ACCOUNT_LOGIN_BY_CODE_ENABLED = True
 ACCOUNT_LOGIN_BY_CODE_TIMEOUT = 600
@@ -121,6 +129,13 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
 ALLAUTH_TRUSTED_PROXY_COUNT = environment.positive("TRUSTED_PROXY_COUNT", default=0)
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_FORMS = {
+    "authenticate": "enrollment.account_forms.AuthenticateForm",
+    "reauthenticate": "enrollment.account_forms.ReauthenticateCodeForm",
+    "activate_totp": "enrollment.account_forms.ActivateTOTPForm",
+    "add_webauthn": "enrollment.account_forms.AddPasskeyForm",
+    "edit_webauthn": "enrollment.account_forms.EditPasskeyForm",
+}
 MFA_TOTP_ISSUER = "Leerkaart"
 MFA_TOTP_TOLERANCE = 1
 MFA_PASSKEY_LOGIN_ENABLED = True

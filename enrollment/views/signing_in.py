@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
-from enrollment.forms import CodeForm, EmailForm, PasswordForm
+from enrollment.forms import CodeForm, EmailForm
 from libraries import accounts
 from libraries.models import User
 
@@ -128,9 +128,6 @@ class CodeView(allauth_views.ConfirmLoginCodeView):
 
 
 class PasswordView(allauth_views.LoginView):
-    def get_form_class(self) -> type[PasswordForm]:
-        return PasswordForm
-
     def _redirect_to_pending_stage(self, request: HttpRequest, stage: LoginStage) -> HttpResponse | None:
         """Who asked for a code and would rather use the password is not sent back to the code."""
         if stage.key == LoginByCodeStage.key:
