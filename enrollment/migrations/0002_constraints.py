@@ -168,9 +168,9 @@ class Migration(migrations.Migration):
             model_name="letter",
             constraint=models.CheckConstraint(
                 condition=models.Q(
-                    models.Q(("due_at__isnull", False), ("sent_at", None), ("dropped_at", None)),
-                    models.Q(("due_at", None), ("sent_at__isnull", False), ("dropped_at", None)),
-                    models.Q(("due_at", None), ("sent_at", None), ("dropped_at__isnull", False)),
+                    models.Q(("dropped_at", None), ("due_at__isnull", False), ("sent_at", None)),
+                    models.Q(("dropped_at", None), ("due_at", None), ("sent_at__isnull", False)),
+                    models.Q(("dropped_at__isnull", False), ("due_at", None), ("sent_at", None)),
                     _connector="OR",
                 ),
                 name="letter_owed_sent_or_dropped",
