@@ -78,6 +78,11 @@ def network_of(request: HttpRequest) -> str:
     return str(address) if address.version == 4 else str(ip_network((address, 64), strict=False).network_address)
 
 
+def display_of(user: User) -> str:
+    """How a passkey names its owner, on the owner's own device."""
+    return user.full_name or user.email
+
+
 class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """People come in through /join/ alone."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from portal import environment
@@ -16,6 +17,11 @@ HTTPS = SITE_URL.startswith("https://")
 ALLOWED_HOSTS = environment.allowed_hosts(SITE_URL)
 # The outside world in a box: a mailbox anyone may read and codes of demo staff. Never on in production.
 SANDBOX = environment.flag("SANDBOX")
+if SANDBOX and HTTPS:
+    raise ImproperlyConfigured("SANDBOX is on, and SITE_URL is https: a site that people use must not show their mail")
+if SANDBOX:
+    SANDBOX_MAIL = Path(environment.required("SANDBOX_MAIL"))
+    SANDBOX_PLATFORM_URL = environment.required("SANDBOX_PLATFORM_URL").rstrip("/")
 
 INSTALLED_APPS = [
     "portal",
@@ -106,6 +112,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "my_place"
 ACCOUNT_ADAPTER = "libraries.accounts.AccountAdapter"
+ACCOUNT_USER_DISPLAY = "libraries.accounts.display_of"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]  # sign-up is closed; with a password here, staff can sign in with one

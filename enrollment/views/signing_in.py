@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -113,7 +114,8 @@ class CodeView(allauth_views.ConfirmLoginCodeView):
         destination = get_next_redirect_url(self.request) or ""
         joins = destination.startswith(reverse("join_card"))
         start = _with_next(reverse("join" if joins else "account_request_login_code"), destination)
-        more = {"next": destination, "joins": joins, "start": start}
+        sent_at = datetime.fromtimestamp(self._process.state["at"], tz=UTC)
+        more = {"next": destination, "joins": joins, "start": start, "sent_at": sent_at}
         return super().get_context_data(**kwargs) | more  # type: ignore[no-any-return]
 
     def _no_more_guesses(self) -> HttpResponse:
