@@ -269,7 +269,7 @@ def _accounts() -> list[str]:
         from portal.sandbox.accounts import DEMO_ACCOUNTS
     except ImportError:
         return []
-    lines = [f"  {role:<24}{email:<36}{password}" for email, password, role in DEMO_ACCOUNTS]
+    lines = [f"  {each.role:<24}{each.email:<36}{each.password}" for each in DEMO_ACCOUNTS]
     return ["Demo accounts:", *lines, ""]
 
 

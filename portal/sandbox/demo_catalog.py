@@ -1,0 +1,141 @@
+"""What the demo's programme offers: the titles, on offer around today, and the institutions that take part."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+
+from dateutil.relativedelta import relativedelta
+from django.conf import settings
+from django.utils.text import slugify
+
+from catalog.models import Area, Course, Listing, Programme, Provider
+from enrollment.models import SeatPool, Share
+from libraries.models import Institution, Library
+from portal.sandbox.only import refuse_outside_the_sandbox
+
+refuse_outside_the_sandbox()
+
+DATA = Path(__file__).parent / "demo_data"
+PROGRAMME = "leren-met-je-bibkaart"
+FIRST_CAP = 1000
+# The programme opened so many months ago: the fifth of its six modules is the one of this month.
+MONTHS_OPEN = 4
+FLOORS = {"dilbeek": 40, "halle": 40, "ivebica": 30, "sint-pieters-leeuw": 30}
+LEAVING = ("ST-1005", "ST-6001")
+
+Row = Mapping[str, str]
+
+
+def rows(name: str) -> Iterator[Row]:
+    with (DATA / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)
+
+
+def opening(today: date) -> date:
+    return today.replace(day=1) - relativedelta(months=MONTHS_OPEN)
+
+
+def make_institutions() -> dict[str, Institution]:
+    made = {row["slug"]: Institution(**_institution(row)) for row in rows("institutions")}
+    Institution.objects.bulk_create(made.values())
+    Library.objects.bulk_create(
+        Library(
+            institution=made[row["institution"]], name=row["name"], postal_code=row["postal_code"], city=row["city"]
+        )
+        for row in rows("libraries")
+    )
+    return made
+
+
+def _institution(row: Row) -> dict[str, str]:
+    """Antwerp checks cards with a list, so that a newcomer can see a card confirmed at once; the others look."""
+    check = Institution.CardCheck.ROSTER if row["slug"] == "antwerpen" else Institution.CardCheck.BY_HAND
+    return {**row, "card_check": check}
+
+
+def make_programme(institutions: Mapping[str, Institution], today: date) -> Programme:
+    provider = Provider.objects.create(
+        slug="skillstown", name="SkillsTown", secret_name="SANDBOX_PLATFORM_TOKEN", **_addresses()
+    )
+    programme = Programme.objects.create(
+        slug=PROGRAMME, name="Leren met je bibkaart", provider=provider, opens_on=opening(today)
+    )
+    pool = SeatPool.objects.create(programme=programme, cap=FIRST_CAP, floors=sum(FLOORS.values()))
+    Share.objects.bulk_create(
+        Share(pool=pool, institution=institution, floor=FLOORS.get(slug, 0))
+        for slug, institution in institutions.items()
+    )
+    return programme
+
+
+def _addresses() -> dict[str, str]:
+    return {"base_url": f"{settings.SANDBOX_PLATFORM_URL}/v2", "start_url": settings.SANDBOX_PLATFORM_URL}
+
+
+def find_platform() -> None:
+    """The platform's port may be another one than last time."""
+    Provider.objects.filter(slug="skillstown").update(**_addresses())
+
+
+def make_courses(programme: Programme) -> None:
+    """The titles for the next rotation are known, and not on offer."""
+    areas = [
+        Area(slug=row["slug"], name_nl=row["nl"], name_fr=row["fr"], name_en=row["en"], position=position)
+        for position, row in enumerate(rows("areas"), start=1)
+    ]
+    known = {area.slug: area for area in Area.objects.bulk_create(areas)}
+    courses = {row["code"]: _course(row, known, programme.provider) for row in rows("courses")}
+    Course.objects.bulk_create(courses.values())
+    listings = (_listing(row, courses[row["code"]], programme) for row in rows("courses"))
+    Listing.objects.bulk_create(listing for listing in listings if listing)
+
+
+def _course(row: Row, areas: Mapping[str, Area], provider: Provider) -> Course:
+    return Course(
+        provider=provider,
+        code=row["code"],
+        slug=slugify(row["title"]),
+        area=areas[row["area"]],
+        title=row["title"],
+        language=row["language"],
+        level=row["level"],
+        hours=int(row["hours"]),
+    )
+
+
+def _listing(row: Row, course: Course, programme: Programme) -> Listing | None:
+    role, _, month = row["role"].partition(":")
+    if role == "core":
+        return Listing(
+            programme=programme,
+            course=course,
+            offered_from=programme.opens_on,
+            offered_until=programme.opens_on + relativedelta(months=MONTHS_OPEN + 1, days=14)
+            if row["code"] in LEAVING
+            else None,
+        )
+    if role == "module":
+        # The modules' months are those of 2019; the first one is that of the opening.
+        since = programme.opens_on + relativedelta(months=int(month[-2:]) - 7)
+        return _module(programme, course, since)
+    return None
+
+
+def _module(programme: Programme, course: Course, since: date) -> Listing:
+    until = since + relativedelta(months=1)
+    return Listing(
+        programme=programme, course=course, role=Listing.Role.MODULE, offered_from=since, offered_until=until
+    )
+
+
+def keep_a_module_on_offer(today: date) -> None:
+    """In a demo that is older than its list of modules, the one that was longest ago comes round again."""
+    programme = Programme.objects.get(slug=PROGRAMME)
+    modules = programme.listings.filter(role=Listing.Role.MODULE)
+    if modules.on_offer(today).exists():
+        return
+    oldest = modules.order_by("offered_until", "id").select_related("course")[0]
+    _module(programme, oldest.course, today.replace(day=1)).save()

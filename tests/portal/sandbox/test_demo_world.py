@@ -1,0 +1,190 @@
+"""The demo's data must be what the rules could have made: counts, letters, accounts and the platform agree."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+
+import pytest
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from django.conf import LazySettings
+from django.core.management import call_command
+from django.db import transaction
+from django.db.models import Count, F, Q
+from pytest_django import DjangoDbBlocker
+
+from catalog.models import Course, Listing
+from enrollment.models import CapChange, Enrollment, Event, Letter, ProviderAccount, SeatPool, Share
+from enrollment.reports.offer import on_offer
+from libraries import membership, scoping
+from libraries.cards.checks import Outcome
+from libraries.models import Card, Institution, Library, User
+from portal.sandbox import demo_catalog, demo_world
+from portal.sandbox.accounts import DEMO_ACCOUNTS, DEMO_CARDS
+from tests.platform_server import RunningPlatform, running_platform
+
+TODAY = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def world(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningPlatform]:
+    """Made once, with a running platform; taken back when the module's tests are done."""
+    with (
+        running_platform(tmp_path_factory.mktemp("platform") / "accounts.jsonl") as platform,
+        pytest.MonkeyPatch.context() as patch,
+        django_db_blocker.unblock(),
+    ):
+        patch.setattr("django.conf.settings.SANDBOX_PLATFORM_URL", platform.server.address)
+        patch.setenv("SANDBOX_PLATFORM_TOKEN", platform.token)
+        with transaction.atomic():
+            assert demo_world.load(now=TODAY)
+            yield platform
+            transaction.set_rollback(True)
+
+
+@pytest.fixture
+def pool(world: RunningPlatform, db: None) -> SeatPool:
+    return SeatPool.objects.select_related("programme").get()
+
+
+def test_counts_of_pool_and_shares_are_those_of_the_seats(pool: SeatPool) -> None:
+    assert (pool.cap, pool.planned_cap, pool.taken, pool.floors) == (2000, None, 1412, 140)
+    assert Enrollment.objects.holding_seats().count() == 1412
+    counted = Share.objects.annotate(
+        seats=Count("enrollments", filter=Q(enrollments__state__in=Enrollment.WITH_SEAT))
+    ).values_list("taken", "seats")
+    assert len(counted) == 9
+    assert all(taken == seats for taken, seats in counted)
+    assert all(taken > 0 for taken, _ in counted)
+    assert Counter(Enrollment.objects.values_list("state", flat=True)) == {
+        "seated": 1352, "held": 60, "waiting": 2, "ended": 65,
+    }  # fmt: skip
+    assert not Enrollment.objects.in_line().exists()
+
+
+def test_cap_was_never_passed(pool: SeatPool) -> None:
+    change = CapChange.objects.get()
+    assert (change.old_cap, change.new_cap) == (1000, 2000)
+    rows = Enrollment.objects.filter(seated_at__isnull=False)
+    before = rows.filter(seated_at__lt=change.effective_at)
+    assert 950 < before.count() <= 1000
+    assert not rows.filter(ended_at__lt=change.effective_at).exists()
+
+
+def test_nothing_is_owed(pool: SeatPool) -> None:
+    assert Letter.objects.owed().count() == 0
+    assert ProviderAccount.objects.owed().count() == 0
+
+
+def test_platform_has_an_account_for_everybody_with_a_place(world: RunningPlatform, pool: SeatPool) -> None:
+    there = {each["external_id"]: (each["id"], each["active"]) for each in world.accounts()}
+    rows = ProviderAccount.objects.filter(must_be_active=True, seen="active").values_list("external_id", "remote_id")
+    assert there == {str(external): (remote, True) for external, remote in rows}
+    assert len(there) == 1352
+    assert Letter.objects.filter(kind="account_ready", enrollment__state="seated").count() == 1352
+
+
+def test_history_of_each_is_in_order_and_ends_where_it_stands(pool: SeatPool) -> None:
+    last = {
+        "seated": {Event.Kind.ACCOUNT_OPENED},
+        "held": {Event.Kind.SEAT_HELD},
+        "waiting": {Event.Kind.QUEUED},
+        "ended": {Event.Kind.ACCOUNT_CLOSED, Event.Kind.CARD_REFUSED},
+    }
+    states = dict(Enrollment.objects.values_list("pk", "state"))
+    latest: dict[int, str] = {}
+    first: dict[int, str] = {}
+    for pk, kind in Event.objects.exclude(enrollment_id=None).order_by("at", "id").values_list("enrollment_id", "kind"):
+        assert pk is not None
+        first.setdefault(pk, kind)
+        latest[pk] = kind
+    assert set(first.values()) == {Event.Kind.APPLIED}
+    assert latest.keys() == states.keys()
+    assert all(latest[pk] in last[state] for pk, state in states.items())
+
+
+def test_nothing_happened_in_the_future(pool: SeatPool) -> None:
+    assert not Event.objects.filter(at__gt=TODAY).exists()
+    assert not Letter.objects.filter(sent_at__gt=TODAY).exists()
+    assert not Card.objects.filter(Q(decided_at__gt=TODAY) | Q(claimed_at__gt=TODAY)).exists()
+    assert not Enrollment.objects.filter(hold_until__lte=TODAY).exists()
+    assert not Enrollment.objects.filter(seated_at__lt=F("card__decided_at")).exists()
+
+
+def test_thirty_titles_and_this_months_module_are_on_offer(pool: SeatPool) -> None:
+    offers = on_offer(TODAY.date())
+    assert Counter(offer.is_module for offer in offers) == {False: 30, True: 1}
+    assert [offer.course.code for offer in offers if offer.is_module] == ["ST-9005"]
+    assert {offer.course.code for offer in offers if offer.leaves_soon and not offer.is_module} == {
+        "ST-1005",
+        "ST-6001",
+    }
+    assert Course.objects.filter(listings=None).count() == 6
+    assert (Institution.objects.count(), Library.objects.count()) == (9, 27)
+
+
+def test_module_of_the_month_comes_round_in_an_old_demo(pool: SeatPool) -> None:
+    later = datetime(2027, 3, 9).date()
+    demo_catalog.keep_a_module_on_offer(later)
+    demo_catalog.keep_a_module_on_offer(later)
+    listing = Listing.objects.on_offer(later).get(role="module")
+    assert (listing.course.code, listing.offered_from.isoformat()) == ("ST-9001", "2027-03-01")
+
+
+def test_staff_can_sign_in_and_do_their_work(pool: SeatPool) -> None:
+    for account in DEMO_ACCOUNTS:
+        user = User.objects.get(email=account.email)
+        assert user.check_password(account.password)
+        assert user.is_staff
+        assert scoping.roles_of(user) == {account.role}
+        assert EmailAddress.objects.filter(user=user, verified=True, primary=True).count() == 1
+        assert Authenticator.objects.get(user=user).wrap().validate_code("000000") is False
+    assert [user.email for user in User.objects.filter(is_superuser=True)] == ["ops@leerkaart.test"]
+
+
+def test_demo_cards_do_what_they_say(pool: SeatPool) -> None:
+    antwerp = Institution.objects.get(slug="antwerpen")
+    for card in DEMO_CARDS:
+        answer = membership.ask(
+            antwerp, number=card.number, second_fact=card.born, last_name="Peeters", on=TODAY.date()
+        )
+        wanted = Outcome.BY_HAND if not card.born else Outcome.CONFIRMED if card.valid else Outcome.EXPIRED
+        assert answer.outcome == wanted
+
+
+def test_every_librarian_has_cards_to_look_at(pool: SeatPool) -> None:
+    waiting = Card.objects.filter(state__in=["claimed", "disputed"], institution__slug__in=["antwerpen", "muntpunt"])
+    counts = Counter(waiting.values_list("institution__slug", "state"))
+    assert counts["antwerpen", "disputed"] == counts["muntpunt", "disputed"] == 1
+    assert min(counts["antwerpen", "claimed"], counts["muntpunt", "claimed"]) >= 5
+
+
+def test_second_start_keeps_everything_and_is_quick(world: RunningPlatform, pool: SeatPool) -> None:
+    before = (User.objects.count(), Event.objects.count(), Letter.objects.count(), Listing.objects.count())
+    began = time.perf_counter()
+    assert not demo_world.load(now=TODAY + timedelta(hours=3))
+    assert time.perf_counter() - began < 1
+    assert (User.objects.count(), Event.objects.count(), Letter.objects.count(), Listing.objects.count()) == before
+    assert world.calls()["by_method"] == {"POST": 1352}
+
+
+def test_platform_is_found_where_it_is_now(pool: SeatPool, settings: LazySettings) -> None:
+    settings.SANDBOX_PLATFORM_URL = "http://127.0.0.1:8"
+    demo_world.load(now=TODAY)
+    pool.programme.provider.refresh_from_db()
+    provider = pool.programme.provider
+    assert (provider.base_url, provider.start_url) == ("http://127.0.0.1:8/v2", "http://127.0.0.1:8")
+
+
+def test_load_demo_shows_accounts_and_cards(world: RunningPlatform, db: None) -> None:
+    out = StringIO()
+    call_command("load_demo", "--accounts", stdout=out)
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "The demo's data is there already."
+    assert len(lines) == 1 + len(DEMO_ACCOUNTS) + len(DEMO_CARDS)
