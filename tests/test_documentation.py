@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands
 
+from portal.sandbox.accounts import DEMO_ACCOUNTS, DEMO_CARDS
+
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FOLDERS = ("catalog", "enrollment", "libraries", "portal")
@@ -61,6 +63,15 @@ def test_every_command_that_is_named_exists() -> None:
     named = {name for file in DOCUMENTS for name in re.findall(r"manage\.py ([a-z_]+)", file.read_text())}
 
     assert named - set(get_commands()) == set()
+
+
+def test_accounts_of_the_demo_are_those_that_are_told() -> None:
+    told = set(re.findall(r"^\| `(\S+@\S+)` \|", README, re.M))
+
+    assert told == {account.email for account in DEMO_ACCOUNTS}
+    assert all(f"`{account.password}`" in README for account in DEMO_ACCOUNTS)
+    assert f"card `{DEMO_CARDS[0].number}` with birth date 2 March 1948" in README
+    assert DEMO_CARDS[0].born == "1948-03-02"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
