@@ -93,6 +93,13 @@ def test_start_with_a_malformed_variable_fails_naming_it(name: str, value: str) 
     assert f"ImproperlyConfigured: {name} " in done.stderr
 
 
+def test_sandbox_is_refused_on_a_site_that_people_use() -> None:
+    done = manage("check", environment=PRODUCTION | {"SANDBOX": "on"})
+
+    assert done.returncode != 0
+    assert "ImproperlyConfigured: SANDBOX is on, and SITE_URL is https" in done.stderr
+
+
 def test_web_server_accepts_its_configuration() -> None:
     command = [sys.executable, "-m", "gunicorn", "--check-config", "--config", "python:portal.gunicorn", "portal.wsgi"]
     done = subprocess.run(command, cwd=ROOT, env=PRODUCTION, capture_output=True, text=True, timeout=60, check=False)
