@@ -1,6 +1,7 @@
 """Health checks of containers, cheap enough for every few seconds: `python -m portal.alive web` (or worker).
 
-They load no settings and no apps. Whether work gets done is for /readyz to say: it tells the age of the oldest work that is owed.
+They load no settings and no apps. Whether work gets done is for /readyz to say: it tells the age of the oldest work
+that is owed.
 """
 
 import http.client
