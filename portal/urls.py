@@ -1,3 +1,4 @@
+from django.conf import settings
 from django.conf.urls.i18n import i18n_patterns
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
@@ -19,8 +20,15 @@ pages: list[URLPattern | URLResolver] = [
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("admin/", admin.site.urls),
 ]
+data: list[URLPattern | URLResolver] = []
+if settings.SANDBOX:
+    from portal.sandbox import urls as sandbox  # refuses to be imported where the sandbox is off
+
+    pages += sandbox.pages
+    data += sandbox.data
 
 urlpatterns = [
+    *data,
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("language/", set_language, name="set_language"),
