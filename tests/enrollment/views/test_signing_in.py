@@ -1,0 +1,402 @@
+"""Signing in: the same way for known and unknown people, with a code that cannot be guessed."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from allauth.core.internal import cryptokit
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal import auth as totp
+from django.conf import LazySettings
+from django.core import mail
+from django.db import connections
+from django.test import Client
+from django.utils import timezone
+
+from enrollment import forms
+from libraries import accounts
+from libraries.models import Attempt, User
+from tests.enrollment.views.visiting import (
+    CARD,
+    CONFIRM,
+    errors_of,
+    heading_of,
+    newest_code,
+    sign_in,
+    words_of,
+    wrong_code,
+)
+from tests.factories import PASSWORD, make_librarian, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def ask(client: Client, email: str = "ada@example.test", **extra: Any) -> Any:
+    return client.post("/en/join/", {"email": email}, **extra)
+
+
+# --- Asking for a code ---
+
+
+def test_known_and_unknown_addresses_get_the_same_page_and_the_same_mail(client: Client) -> None:
+    make_user("known@example.test", first_name="Ada", language="fr")
+    read = []
+    for email in ("known@example.test", "stranger@example.test"):
+        visitor = Client()
+        answer = ask(visitor, email)
+        page = words_of(visitor.get(answer["Location"])).replace(email, "…")
+        sent = mail.outbox.pop()
+        read.append(
+            (answer.status_code, answer["Location"], page, sent.subject, re.sub(r"\d{4}-\d{4}", "…", str(sent.body)))
+        )
+    assert read[0] == read[1]
+
+
+def test_code_is_in_the_mail_but_not_in_its_subject(client: Client) -> None:
+    ask(client, " Ada@Example.test ")
+    (sent,) = mail.outbox
+    assert (sent.to, sent.subject) == (["ada@example.test"], "Your code for Leerkaart")
+    assert newest_code() in str(sent.alternatives[0][0])  # type: ignore[attr-defined]
+
+
+def test_person_is_made_once_and_in_the_language_of_the_page(client: Client) -> None:
+    ask(client, "Ada@example.test")
+    ask(client, "ada@EXAMPLE.test")
+    assert list(User.objects.values_list("email", "language", "is_staff")) == [("ada@example.test", "en", False)]
+    assert EmailAddress.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("email", "error"),
+    [
+        ("", "Fill in your mail address."),
+        ("ada", "This is not a complete mail address. For example: name@example.be."),
+        ("a" * 250 + "@example.test", "This mail address is too long."),
+    ],
+)
+def test_address_that_is_none_is_said_beside_the_field(client: Client, email: str, error: str) -> None:
+    answer = ask(client, email)
+    assert (answer.status_code, errors_of(answer)["email"][-1]) == (200, error)
+    assert (User.objects.count(), len(mail.outbox)) == (0, 0)
+
+
+def test_mail_server_that_is_down_is_said_and_nothing_is_begun(client: Client, settings: LazySettings) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
+    answer = ask(client)
+    assert answer.status_code == 503
+    assert "We cannot send a code now. Please try again in a few minutes." in words_of(answer)
+    assert client.get(CONFIRM)["Location"] == "/en/accounts/login/code/"
+
+
+def test_codes_are_limited_for_each_address_and_for_each_network(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "CODES_PER_EMAIL", 2)
+    monkeypatch.setattr(accounts, "CODES_PER_NETWORK", 4)
+    assert [ask(client).status_code for _ in range(3)] == [302, 302, 429]
+    assert [ask(client, "bo@example.test").status_code for _ in range(2)] == [302, 429]
+    assert "Please wait an hour" in words_of(ask(client, "cy@example.test"))
+    assert ask(client, "cy@example.test", REMOTE_ADDR="192.0.2.77").status_code == 302
+
+
+def test_forged_forwarding_header_does_not_buy_more_codes(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "CODES_PER_NETWORK", 2)
+    forged = [{"HTTP_X_FORWARDED_FOR": f"198.51.100.{number}"} for number in range(3)]
+    answers = [ask(client, f"{number}@example.test", **extra).status_code for number, extra in enumerate(forged)]
+    assert answers == [302, 302, 429]
+
+
+def test_limits_keep_no_address_in_the_clear(client: Client) -> None:
+    ask(client)
+    assert {len(key) for key in Attempt.objects.values_list("key", flat=True)} == {64}
+
+
+# --- Typing it ---
+
+
+def test_right_code_signs_in_and_goes_on(client: Client) -> None:
+    sign_in(client)
+    assert User.objects.get().last_login is not None
+    assert client.get(CARD).status_code == 200
+
+
+@pytest.mark.parametrize("spelled", ["{0}{1}", "{0} {1}", " {0}-{1} ", "{0}.{1}"])
+def test_code_may_be_typed_in_many_ways(client: Client, spelled: str) -> None:
+    ask(client)
+    answer = client.post(CONFIRM, {"code": spelled.format(*newest_code().split("-")), "next": CARD})
+    assert answer["Location"] == CARD
+
+
+def test_wrong_code_is_said_and_the_fifth_ends_it(client: Client) -> None:
+    ask(client)
+    right, wrong = newest_code(), wrong_code()
+    for _ in range(4):
+        answer = client.post(CONFIRM, {"code": wrong, "next": CARD})
+        assert errors_of(answer) == {
+            "code": ["This is not the right code. Look at the newest mail from us and type it again."]
+        }
+    answer = client.post(CONFIRM, {"code": wrong, "next": CARD}, follow=True)
+    assert heading_of(answer) == "What is your mail address?"
+    assert "That was the wrong code too many times. Ask for a new code." in words_of(answer)
+    assert client.post(CONFIRM, {"code": right, "next": CARD})["Location"].startswith("/en/join/")
+
+
+def test_empty_code_is_no_guess(client: Client) -> None:
+    ask(client)
+    for _ in range(6):
+        assert errors_of(client.post(CONFIRM, {"code": " "})) == {"code": ["Fill in the code from the mail."]}
+    assert client.post(CONFIRM, {"code": newest_code(), "next": CARD})["Location"] == CARD
+
+
+def test_expired_code_is_said(client: Client) -> None:
+    ask(client)
+    session = client.session
+    session["account_login"]["state"]["stages"]["login_by_code"]["data"]["at"] -= timedelta(minutes=11).total_seconds()
+    session.save()
+    answer = client.post(CONFIRM, {"code": newest_code(), "next": CARD}, follow=True)
+    assert "This code is no longer valid. Ask for a new one." in words_of(answer)
+
+
+def test_code_works_once_and_only_where_it_was_asked_for(client: Client) -> None:
+    ask(client)
+    code = newest_code()
+    assert Client().post(CONFIRM, {"code": code})["Location"] == "/en/accounts/login/code/"
+    assert client.post(CONFIRM, {"code": code, "next": CARD})["Location"] == CARD
+    client.post("/en/accounts/logout/")
+    assert client.post(CONFIRM, {"code": code, "next": CARD})["Location"].startswith("/en/join/")
+
+
+def test_older_code_no_longer_works_when_a_new_one_was_asked_for(client: Client) -> None:
+    ask(client)
+    older = newest_code()
+    ask(client)
+    assert "code" in errors_of(client.post(CONFIRM, {"code": older}))
+    assert client.post(CONFIRM, {"code": newest_code(), "next": CARD})["Location"] == CARD
+
+
+def test_code_sent_twice_by_a_double_tap_goes_on_both_times(client: Client) -> None:
+    ask(client)
+    code = newest_code()
+    assert [client.post(CONFIRM, {"code": code, "next": CARD})["Location"] for _ in range(2)] == [CARD, CARD]
+
+
+def test_next_address_of_another_site_is_not_followed(client: Client) -> None:
+    ask(client)
+    answer = client.post(CONFIRM, {"code": newest_code(), "next": "https://evil.test/"})
+    assert answer["Location"] == "/en/my/"
+
+
+def test_closed_account_hears_it_only_after_the_code(client: Client) -> None:
+    make_user(is_active=False)
+    assert ask(client).status_code == 302
+    assert len(mail.outbox) == 1
+    answer = client.post(CONFIRM, {"code": newest_code(), "next": CARD}, follow=True)
+    assert heading_of(answer) == "This account is closed"
+    assert "_auth_user_id" not in client.session
+
+
+def guesses_compared(client: Client, monkeypatch: pytest.MonkeyPatch) -> int:
+    """200 guesses at once, all with the cookie of one sign-in, so that each reads the session before others write it:
+    how many of them were compared with the code."""
+    ask(client)
+    compared: list[str] = []
+
+    def compare(*, actual: str, expected: str) -> bool:
+        compared.append(actual)
+        return cryptokit.compare_user_code(actual=actual, expected=expected)
+
+    monkeypatch.setattr(forms, "compare_user_code", compare)
+    wrong, cookies = wrong_code(), client.cookies
+
+    def guess(_number: int) -> None:
+        rival = Client()
+        rival.cookies = cookies.copy()
+        try:
+            rival.post(CONFIRM, {"code": wrong})
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(max_workers=20) as pool:
+        list(pool.map(guess, range(200)))
+    return len(compared)
+
+
+@pytest.mark.concurrency
+@pytest.mark.django_db(transaction=True)
+def test_of_200_guesses_at_once_five_are_compared(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert guesses_compared(client, monkeypatch) == 5
+    assert client.post(CONFIRM, {"code": newest_code()})["Location"] == "/en/accounts/login/code/"
+
+
+@pytest.mark.concurrency
+@pytest.mark.django_db(transaction=True)
+def test_without_our_count_more_guesses_would_be_compared(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "may_guess", lambda *_args, **_more: True)
+    assert guesses_compared(client, monkeypatch) > 5
+
+
+# --- Members and staff ---
+
+
+def test_member_signs_in_with_a_code_and_comes_to_my_place(client: Client) -> None:
+    make_user()
+    client.post("/en/accounts/login/code/", {"email": "ada@example.test"})
+    assert client.post(CONFIRM, {"code": newest_code()})["Location"] == "/en/my/"
+
+
+def test_my_place_asks_who_is_not_signed_in_for_a_code(client: Client) -> None:
+    assert client.get("/en/my/")["Location"] == "/en/accounts/login/code/?next=/en/my/"
+
+
+def test_staff_sign_in_with_a_password_and_come_to_the_workplace(client: Client) -> None:
+    make_librarian()
+    answer = client.post("/en/accounts/login/", {"login": "LIN@example.test", "password": PASSWORD})
+    assert answer["Location"] == "/en/admin/"
+
+
+def test_staff_with_a_second_factor_must_show_it_after_a_code_by_mail_too(client: Client) -> None:
+    lin = make_librarian()
+    totp.TOTP.activate(lin, totp.generate_totp_secret())
+    RecoveryCodes.activate(lin)
+    ask(client, "lin@example.test")
+    answer = client.post(CONFIRM, {"code": newest_code()})
+    assert answer["Location"] == "/en/accounts/2fa/authenticate/"
+    assert "_auth_user_id" not in client.session
+    assert heading_of(client.get(answer["Location"])) == "The second step"
+
+
+def test_wrong_passwords_are_limited_exactly(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_librarian()
+    monkeypatch.setattr(accounts, "PASSWORDS_PER_EMAIL", 3)
+    for _ in range(3):
+        client.post("/en/accounts/login/", {"login": "lin@example.test", "password": "wrong"})
+    answer = client.post("/en/accounts/login/", {"login": "lin@example.test", "password": PASSWORD})
+    assert errors_of(answer) == {"__all__": ["Too many failed login attempts. Try again later."]}
+
+
+def test_link_to_a_new_password_is_made_of_the_site_address_alone(client: Client, settings: LazySettings) -> None:
+    make_librarian()
+    settings.SITE_URL, settings.ALLOWED_HOSTS = "https://leerkaart.test", ["*"]
+    client.post(
+        "/en/accounts/password/reset/",
+        {"email": "lin@example.test"},
+        headers={"host": "evil.test", "x-forwarded-host": "evil.test"},
+    )
+    (sent,) = mail.outbox
+    written = f"{sent.body} " + str(sent.alternatives[0][0])  # type: ignore[attr-defined]
+    assert set(re.findall(r"https?://[^/\s\"]+", written)) == {"https://leerkaart.test"}
+
+
+def test_new_password_is_chosen_with_the_link_and_works(client: Client) -> None:
+    make_librarian()
+    client.post("/en/accounts/password/reset/", {"email": "lin@example.test"})
+    found = re.search(r"http://testserver(/en/accounts/password/reset/key/\S+)", str(mail.outbox[0].body))
+    assert found is not None
+    form = client.get(found[1])["Location"]
+    answer = client.post(form, {"password1": "a brand new one 12", "password2": "a brand new one 12"}, follow=True)
+    assert heading_of(answer) == "Your password has changed"
+    assert User.objects.get().check_password("a brand new one 12")
+    assert heading_of(Client().get(found[1])) == "This link no longer works"
+
+
+def test_members_get_no_password(client: Client) -> None:
+    sign_in(client)
+    assert client.get("/en/accounts/password/set/")["Location"] == "/en/my/"
+    answer = client.post("/en/accounts/password/set/", {"password1": PASSWORD, "password2": PASSWORD})
+    assert answer["Location"] == "/en/my/"
+    Client().post("/en/accounts/password/reset/", {"email": "ada@example.test"})
+    assert [sent.subject for sent in mail.outbox] == ["Your code for Leerkaart"]
+    assert not User.objects.get().has_usable_password()
+
+
+@pytest.mark.parametrize(
+    ("address", "goes_to"),
+    [
+        ("/en/accounts/signup/", "/en/join/"),
+        ("/en/accounts/email/", "/en/my/"),
+        ("/en/accounts/confirm-email/", "/en/my/"),
+        ("/en/accounts/confirm-email/abc/", "/en/my/"),
+    ],
+)
+def test_pages_that_are_not_offered_lead_somewhere_else(client: Client, address: str, goes_to: str) -> None:
+    assert client.get(address)["Location"] == goes_to
+
+
+OPEN_PAGES = [
+    "login/",
+    "login/code/",
+    "password/reset/",
+    "password/reset/done/",
+    "password/reset/key/done/",
+    "inactive/",
+]
+STAFF_PAGES = [
+    "logout/",
+    "reauthenticate/",
+    "password/change/",
+    "2fa/",
+    "2fa/totp/activate/",
+    "2fa/totp/deactivate/",
+    "2fa/recovery-codes/",
+    "2fa/recovery-codes/generate/",
+    "2fa/reauthenticate/",
+    "2fa/webauthn/",
+    "2fa/webauthn/add/",
+]
+
+
+@pytest.mark.parametrize("language", ["", "/fr", "/en"])
+def test_every_page_about_signing_in_is_ours_and_free_of_inline_code(client: Client, language: str) -> None:
+    lin = make_librarian()
+    open_pages = [
+        "login/",
+        "login/code/",
+        "password/reset/",
+        "password/reset/done/",
+        "password/reset/key/done/",
+        "inactive/",
+    ]
+    pages = [client.get(f"{language}/accounts/{page}") for page in open_pages]
+    client.post(f"{language}/accounts/login/", {"login": lin.email, "password": PASSWORD})
+    pages += [
+        client.get(f"{language}/accounts/password/change/"),
+        client.get(f"{language}/accounts/2fa/totp/activate/"),
+    ]
+    client.post(f"{language}/accounts/reauthenticate/", {"password": PASSWORD})
+    pages += [client.get(f"{language}/accounts/2fa/totp/activate/")]
+    totp.TOTP.activate(lin, totp.generate_totp_secret())
+    RecoveryCodes.activate(lin)
+    pages += [client.get(f"{language}/accounts/{page}") for page in STAFF_PAGES]
+    shown = [page for page in pages if page.status_code == 200]
+    assert len(pages) - len(shown) <= 2
+    for page in shown:
+        source = page.content.decode()
+        assert 'class="site-head"' in source
+        assert source.count("<h1>") == 1
+        assert re.findall(r"<style|<script(?![^>]*(?:src=|application/json))|\sstyle=|\son\w+=", source) == []
+        assert not re.search(r"href=\"\"|None", source)
+
+
+def test_code_and_address_are_in_no_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG"):
+        sign_in(client, "canary@example.test")
+        client.get(CARD)
+    assert "canary" not in caplog.text
+    assert newest_code() not in caplog.text
+
+
+def test_asking_and_typing_cost_a_constant_number_of_queries(
+    client: Client, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(30):
+        make_user(f"{number}@example.test", last_login=timezone.now())
+    with django_assert_max_num_queries(12):
+        ask(client)
+    with django_assert_max_num_queries(22):
+        client.post(CONFIRM, {"code": newest_code(), "next": CARD})
