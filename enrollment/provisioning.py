@@ -12,8 +12,11 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce
 
 from catalog.models import Provider
 from catalog.provider import registry
@@ -105,14 +108,14 @@ def _client(provider: Provider, secret_of: SecretOf) -> ProviderClient:
 @transaction.atomic
 def _publish_seen(account: ProviderAccount, seen: Account | None, *, now: datetime) -> None:
     state = Seen.ABSENT if seen is None else Seen.ACTIVE if seen.active else Seen.INACTIVE
+    before = account.seen
     outcome = {"seen": state, "seen_at": now, "trouble": "", "remote_id": seen.remote_id if seen else ""}
-    if not ProviderAccount.objects.publish(account, due_at=None, **outcome):
-        logger.warning("account %s: somebody else has taken over, nothing is written", account.pk)
+    if not _publish(account, due_at=None, now=now, **outcome):
         return
     account.refresh_from_db()
     if account.is_ready:
         _tell_ready(account, now=now)
-    elif not account.must_be_active and account.due_at is None:
+    elif not account.must_be_active and account.due_at is None and state != before:
         _record_latest(account, Event.Kind.ACCOUNT_CLOSED, now=now)
 
 
@@ -125,14 +128,24 @@ def _publish_trouble(account: ProviderAccount, error: ProviderError, *, now: dat
     wait *= random.uniform(0.5, 1.0)  # spreads the tries, guards nothing
     if isinstance(error, RateLimited):
         wait = max(wait, error.after)
-    ProviderAccount.objects.publish(account, due_at=now + timedelta(seconds=wait), trouble=error.code)
+    _publish(account, due_at=now + timedelta(seconds=wait), now=now, trouble=error.code)
 
 
 @transaction.atomic
 def _publish_stuck(account: ProviderAccount, trouble: str, *, now: datetime) -> None:
-    if ProviderAccount.objects.publish(account, due_at=account.due_at, trouble=trouble, stuck_at=now):
+    if _publish(account, due_at=account.due_at, now=now, trouble=trouble, stuck_at=now):
         logger.error("account %s is stuck: %s", account.pk, trouble)
         _record_latest(account, Event.Kind.ACCOUNT_STUCK, now=now, reason=trouble[:20])
+
+
+def _publish(account: ProviderAccount, *, due_at: datetime | None, now: datetime, **outcome: Any) -> bool:
+    """Whoever has lost the lease may have changed something after another's look: then somebody has to look again."""
+    if ProviderAccount.objects.publish(account, due_at=due_at, **outcome):
+        return True
+    logger.warning("account %s: somebody else has taken over, nothing is written", account.pk)
+    again = ProviderAccount.objects.filter(pk=account.pk)
+    again.update(due_at=Coalesce(F("due_at"), Value(now)), version=F("version") + 1)
+    return False
 
 
 def _tell_ready(account: ProviderAccount, *, now: datetime) -> None:

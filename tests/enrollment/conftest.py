@@ -1,0 +1,3 @@
+from tests.platform_server import platform
+
+__all__ = ["platform"]
