@@ -92,7 +92,7 @@ def make_member(
 ) -> Enrollment:
     """A person who has applied: held, seated or waiting, as the card's check and the seats decide."""
     user = User.objects.filter(email=email).first() or make_user(email)
-    told = make_application(library, number or f"2100{next(_number):04}", **application)
+    told = make_application(library, number or f"2199{next(_number):04}", **application)
     return applying.apply(
         user=user, pool_id=programme.pool.pk, application=told, address=ADDRESS, now=now or timezone.now()
     )
