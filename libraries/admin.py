@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -11,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from libraries import scoping
 from libraries.models import Institution, Library, StaffRole, User
-from libraries.scoped_admin import Role, ScopedAdmin, ScopedRelatedFilter, person
+from libraries.scoped_admin import Role, ScopedAdmin, ScopedRelatedFilter, person, without_links
 
 if TYPE_CHECKING:
     Inline = admin.TabularInline[Any, Any]
@@ -28,7 +27,7 @@ class InstitutionAdmin(ScopedAdmin):
     list_display = ("name", "city", "card_check", "active_members")
     list_filter = ("card_check",)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Institution | None = None) -> Sequence[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Institution | None = None) -> tuple[str, ...]:
         """The address of its pages does not change."""
         return ("slug",) if obj else ()
 
@@ -41,7 +40,7 @@ class LibraryAdmin(ScopedAdmin):
     list_filter = (("institution", ScopedRelatedFilter),)
     list_select_related = ("institution",)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Library | None = None) -> Sequence[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Library | None = None) -> tuple[str, ...]:
         """A library with cards cannot move to another institution: its cards count there."""
         return ("institution",) if obj else ()
 
@@ -68,11 +67,7 @@ class RoleInline(Inline):
         return super().formfield_for_choice_field(db_field, request, **kwargs)
 
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        widget = getattr(field, "widget", None)
-        if isinstance(widget, admin.widgets.RelatedFieldWidgetWrapper):
-            field.widget = widget.widget
-        return field
+        return without_links(super().formfield_for_dbfield(db_field, request, **kwargs))
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return scoping.may(person(request), Role.OPERATOR)
@@ -91,14 +86,19 @@ class NewStaffForm(UserModelForm):
         model = User
         fields = ("email", "first_name", "last_name", "language")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """The person has to be known before the roles beside this form are read."""
+        super().__init__(*args, **kwargs)
+        known = User.objects.filter(email=str(self.data.get("email", "")).strip().lower()).first()
+        self.instance = known or self.instance
+
     def clean_email(self) -> str:
-        email: str = self.cleaned_data["email"].strip().lower()
-        self.instance = User.objects.filter(email=email).first() or self.instance
-        if self.instance.pk is None:
+        if self.instance._state.adding:
             self.instance.set_unusable_password()
         elif self.instance.is_staff:
             raise forms.ValidationError(_("This person is already in the list."))
         self.instance.is_staff = True
+        email: str = self.cleaned_data["email"].strip().lower()
         return email
 
 
@@ -124,10 +124,10 @@ class StaffAdmin(ScopedAdmin):
     def get_form(self, request: HttpRequest, obj: User | None = None, change: bool = False, **kwargs: Any) -> Any:
         return super().get_form(request, obj, change, **(kwargs if obj else {**kwargs, "form": NewStaffForm}))
 
-    def get_fields(self, request: HttpRequest, obj: User | None = None) -> Sequence[Any]:
+    def get_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[Any, ...]:
         return self.fields if obj else ("email", "first_name", "last_name", "language")
 
-    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Sequence[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """With another's address one could sign in as them."""
         return ("email",) if obj else ()
 

@@ -7,19 +7,18 @@ lists, object pages, choices in forms and in filters all go through that one que
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import PermissionDenied
 from django.db.models import Field, ForeignKey, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
+from django.utils.text import capfirst
 
-from libraries import scoping
+from libraries import admin_search, scoping
 from libraries.models import StaffRole, User
 
 if TYPE_CHECKING:
@@ -32,24 +31,14 @@ NOBODY: Collection[str] = ()
 EVERYBODY: Collection[str] = tuple(Role)
 # Those whose view is not limited to an institution.
 CENTRAL: Collection[str] = (Role.COORDINATOR, Role.OPERATOR, Role.AUDITOR)
-SEARCH_FOR = timedelta(minutes=15)
-SEARCH_FIELD = "words"
 
 
 class ScopedRelatedFilter(admin.RelatedFieldListFilter):
     """Offers only rows that the person may see."""
 
-    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
         related = model_admin.admin_site.get_model_admin(field.remote_field.model)
         return [(row.pk, str(row)) for row in related.get_queryset(request)]
-
-
-class SessionSearchList(ChangeList):
-    """What was searched for comes from the session: a name or a card number has no place in an address."""
-
-    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
-        self.query = _searched(request, _search_key(self.model))
-        return super().get_queryset(request, exclude_parameters)
 
 
 class ScopedAdmin(Admin):
@@ -63,10 +52,11 @@ class ScopedAdmin(Admin):
     list_max_show_all = 200
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
-    actions: ClassVar[Any] = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
+        if not self.has_view_permission(request):
+            return rows.none()
         ids = scoping.institutions_of(person(request))
         return (
             rows if ids is None or not self.institution_path else rows.filter(**{f"{self.institution_path}__in": ids})
@@ -76,13 +66,13 @@ class ScopedAdmin(Admin):
         return self.has_view_permission(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return scoping.may(person(request), *self.viewers)
+        return may(request, self.viewers)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return scoping.may(person(request), *self.changers)
+        return may(request, self.changers)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return scoping.may(person(request), *self.adders)
+        return may(request, self.adders)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Nothing is deleted by hand: it would take history with it."""
@@ -104,17 +94,11 @@ class ScopedAdmin(Admin):
 
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
         """Plain choices, without links to other forms in windows of their own."""
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        widget = getattr(field, "widget", None)
-        if isinstance(widget, admin.widgets.RelatedFieldWidgetWrapper):
-            field.widget = widget.widget
-        return field
+        return without_links(super().formfield_for_dbfield(db_field, request, **kwargs))
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """Only what the filters offer: other questions in an address could tell about rows that are out of sight."""
-        offered = [
-            each if isinstance(each, str) else each[0] for each in self.list_filter if not isinstance(each, type)
-        ]
+        offered = [_parameter(each) for each in self.list_filter]
         return any(lookup == path or lookup.startswith(f"{path}__") for path in offered)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
@@ -124,13 +108,19 @@ class ScopedAdmin(Admin):
         return super().history_view(request, object_id, extra_context)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return SessionSearchList
+        return admin_search.SessionSearchList
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if request.method == "POST" and SEARCH_FIELD in request.POST and self.has_view_permission(request):
-            _remember(request, _search_key(self.model), request.POST[SEARCH_FIELD].strip())
+        if request.method == "POST" and admin_search.WORDS in request.POST and self.has_view_permission(request):
+            admin_search.remember(request, self.model)
             return HttpResponseRedirect(request.get_full_path())
-        return super().changelist_view(request, extra_context)
+        title = capfirst(str(self.opts.verbose_name_plural))
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+
+def may(request: HttpRequest, roles: Collection[str]) -> bool:
+    """What nobody may do by hand, superusers may not either: there is an operation for it."""
+    return bool(roles) and scoping.may(person(request), *roles)
 
 
 def person(request: HttpRequest) -> User:
@@ -139,15 +129,14 @@ def person(request: HttpRequest) -> User:
     return request.user
 
 
-def _search_key(model: type[Model]) -> str:
-    return f"search {model._meta.label_lower}"
+def _parameter(list_filter: Any) -> str:
+    """A filter class has a name of its own; the others are called after their field."""
+    if isinstance(list_filter, type):
+        return str(getattr(list_filter, "parameter_name", ""))
+    return list_filter if isinstance(list_filter, str) else str(list_filter[0])
 
 
-def _remember(request: HttpRequest, key: str, words: str) -> None:
-    request.session[key] = [words[:100], (timezone.now() + SEARCH_FOR).isoformat()] if words else None
-
-
-def _searched(request: HttpRequest, key: str) -> str:
-    words, until = request.session.get(key) or ("", "")
-    end = parse_datetime(until) if until else None
-    return str(words) if end and end > timezone.now() else ""
+def without_links(field: Any) -> Any:
+    if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
+        field.widget = field.widget.widget
+    return field

@@ -1,4 +1,4 @@
-"""The workplace: Django's admin with our own site. Read before the models are, so the site itself is in a file apart."""
+"""The workplace: Django's admin with our own site. It is read before the models are, so the site is in a file apart."""
 
 from django.contrib.admin.apps import AdminConfig
 

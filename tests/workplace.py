@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from allauth.account.internal.flows.login import (
     _AUTHENTICATION_METHODS_USER_SESSION_KEY,
@@ -11,8 +12,13 @@ from allauth.account.internal.flows.login import (
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.test import Client
+from django.utils import timezone
 
-from libraries.models import User
+from catalog.models import Programme
+from enrollment import history
+from enrollment.models import Enrollment, Event, ProviderAccount
+from libraries.models import Institution, Roster, User
+from tests.factories import make_institution, make_library, make_member, make_programme
 
 
 def give_factor(user: User) -> Authenticator:
@@ -34,3 +40,71 @@ def sign_in(user: User, *, factor_used: bool = True) -> Client:
         session[_AUTHENTICATION_METHODS_USER_SESSION_KEY] = str(user.pk)
         session.save()
     return client
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Two institutions in one programme; everything a librarian of the first must never read bears a canary."""
+
+    own: Institution
+    foreign: Institution
+    programme: Programme
+    ada: Enrollment
+    cy: Enrollment
+    rosters: tuple[Roster, Roster]
+
+
+CANARIES = (
+    "Zeldzaam",
+    "Kanarie",
+    "zeldzaam.kanarie@example.test",
+    "99887766",
+    "Kanariebib",
+    "Kanariestad",
+    "Geheim woord",
+)
+
+
+def make_scene() -> Scene:
+    own, foreign = make_institution("antwerpen"), make_institution("kanariestad")
+    programme = make_programme(cap=1)
+    ada = make_member(programme=programme, library=make_library(institution=own), number="21000001")
+    make_member("bo@example.test", programme=programme, library=make_library(institution=own), number="21000001")
+    cy = _make_foreign(programme, foreign)
+    now = timezone.now()
+    lists = [
+        Roster(
+            institution=each,
+            imported_at=now,
+            second_fact="birth_date",
+            accepted=1,
+            rejected=1,
+            rejections=[[2, "empty"]],
+        )
+        for each in (own, foreign)
+    ]
+    first, second = Roster.objects.bulk_create(lists)
+    return Scene(own, foreign, programme, ada, cy, (first, second))
+
+
+def _make_foreign(programme: Programme, institution: Institution) -> Enrollment:
+    library = make_library("Kanariebib", institution)
+    cy = make_member(
+        "zeldzaam.kanarie@example.test",
+        programme=programme,
+        library=library,
+        number="99887766",
+        first_name="Zeldzaam",
+        last_name="Kanarie",
+    )
+    make_member("kanarie.twee@example.test", programme=programme, library=library, number="99887766")
+    history.record(Event.Kind.PRIORITY_GIVEN, now=timezone.now(), enrollment=cy, words="Geheim woord")
+    ProviderAccount.objects.create(
+        user=cy.user,
+        provider=programme.provider,
+        must_be_active=True,
+        due_at=timezone.now(),
+        stuck_at=timezone.now(),
+        trouble="name_taken",
+    )
+    return cy

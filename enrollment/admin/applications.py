@@ -8,6 +8,8 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from enrollment.admin.deciding import DecidingAdmin
@@ -39,14 +41,22 @@ class TodoFilter(admin.SimpleListFilter):
         return queryset.filter(pk__in=chosen().values("pk")) if chosen else queryset
 
 
+class CardStateFilter(admin.ChoicesFieldListFilter):
+    """Called after the card: the application has a state of its own."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = str(_("card"))
+
+
 @admin.register(Enrollment)
 class ApplicationAdmin(DecidingAdmin):
     institution_path = "share__institution"
-    list_display = ("member", "number", "library", "state", "card_state", "applied_at", "hold_until", "place")
+    list_display = ("member", "number", "library", "state", "card_state", "applied", "held_until", "place")
     list_filter = (
         TodoFilter,
         "state",
-        "card__state",
+        ("card__state", CardStateFilter),
         ("card__library", ScopedRelatedFilter),
         ("pool__programme", ScopedRelatedFilter),
     )
@@ -59,7 +69,8 @@ class ApplicationAdmin(DecidingAdmin):
     change_list_template = "admin/applications.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Enrollment]:
-        return super().get_queryset(request).annotate(place=_place())
+        rows: QuerySet[Enrollment] = super().get_queryset(request)
+        return rows.annotate(place=_place())
 
     @admin.display(description=_("member"), ordering="user__last_name")
     def member(self, row: Enrollment) -> str:
@@ -77,7 +88,15 @@ class ApplicationAdmin(DecidingAdmin):
     def card_state(self, row: Enrollment) -> str:
         return row.card.get_state_display()
 
-    @admin.display(description=_("place in the queue"))
+    @admin.display(description=_("applied"), ordering="applied_at")
+    def applied(self, row: Enrollment) -> str:
+        return date_format(localtime(row.applied_at), "j M Y, H:i")
+
+    @admin.display(description=_("held until"), ordering="hold_until")
+    def held_until(self, row: Enrollment) -> str | None:
+        return date_format(localtime(row.hold_until), "j M Y") if row.hold_until else None
+
+    @admin.display(description=_("in line"))
     def place(self, row: Any) -> int | None:
         number: int | None = row.place
         return number

@@ -47,7 +47,6 @@ def ask(
     admin: ScopedAdmin, request: HttpRequest, form: forms.Form, *, title: Text, button: Text, **context: Any
 ) -> TemplateResponse:
     """A page with one form; what was chosen in a list comes along in it."""
-    request.current_app = admin.admin_site.name  # type: ignore[attr-defined]
     page = {
         **admin.admin_site.each_context(request),
         "opts": admin.opts,

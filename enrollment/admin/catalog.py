@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db import models
 from django.http import HttpRequest
 
 from catalog.models import Area, Course, Listing, Programme, Provider
@@ -18,8 +18,9 @@ class ProviderAdmin(ScopedAdmin):
     viewers = CENTRAL
     changers = adders = (Role.OPERATOR,)
     list_display = ("name", "kind", "base_url")
+    formfield_overrides: ClassVar[dict[Any, Any]] = {models.URLField: {"assume_scheme": "https"}}
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Provider | None = None) -> Sequence[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Provider | None = None) -> tuple[str, ...]:
         return ("slug",) if obj else ()
 
 
@@ -30,7 +31,7 @@ class ProgrammeAdmin(ScopedAdmin):
     list_display = ("name", "provider", "opens_on", "closes_on", "term_months", "hold_days")
     list_select_related = ("provider",)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Programme | None = None) -> Sequence[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Programme | None = None) -> tuple[str, ...]:
         """Accounts of its members are at the provider: a programme does not move to another."""
         return ("slug", "provider") if obj else ()
 
@@ -52,13 +53,12 @@ class CourseAdmin(ScopedAdmin):
     list_filter = (("provider", ScopedRelatedFilter), ("area", ScopedRelatedFilter), "language", "level")
     list_select_related = ("area",)
     search_fields = ("title", "code")
-    prepopulated_fields: dict[str, Any] = {"slug": ("title",)}
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Course | None = None) -> Sequence[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Course | None = None) -> tuple[str, ...]:
         return ("slug",) if obj else ()
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Course | None = None) -> dict[str, Any]:
-        return {} if obj else self.prepopulated_fields
+        return {} if obj else {"slug": ("title",)}
 
 
 @admin.register(Listing)

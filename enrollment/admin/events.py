@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import F, OuterRef, QuerySet, Subquery, Value
+from django.db.models import CharField, F, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Concat, NullIf, Trim
 from django.http import HttpRequest
 from django.utils.translation import gettext as _now
@@ -30,8 +30,11 @@ class EventAdmin(ScopedAdmin):
         """Only staff by name; a member who acts is a number."""
         name = Trim(Concat("first_name", Value(" "), "last_name"))
         staff = User.objects.filter(pk=OuterRef("actor_id"), is_staff=True)
-        named = staff.annotate(name=Coalesce(NullIf(name, Value("")), F("email"))).values("name")[:1]
-        return super().get_queryset(request).annotate(staff=Subquery(named))
+        named = staff.annotate(name=Coalesce(NullIf(name, Value("")), F("email"), output_field=CharField())).values(
+            "name"
+        )[:1]
+        rows: QuerySet[Event] = super().get_queryset(request)
+        return rows.annotate(staff=Subquery(named))
 
     @admin.display(description=_("why"), ordering="reason")
     def why(self, row: Event) -> str:
