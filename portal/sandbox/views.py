@@ -24,7 +24,10 @@ refuse_outside_the_sandbox()
 SHOWN, SEARCHED = 50, 2000
 # Letters are the one thing here with styles in their lines, as mail programs want them. Shown, they are cut off from
 # everything else: no script, no picture, no form, no storage, nothing loaded from anywhere.
-LETTER_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+LETTER_POLICY = (
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 DOES = {
     "confirmed": _("is confirmed at once"),
     "by_hand": _("a librarian has to look at it"),
