@@ -109,13 +109,14 @@ def _refusal(reason: str) -> str:
 
 
 def _ending(event: Event) -> str:
-    return {
+    words: dict[str, str] = {
         EndReason.GIVEN_BACK: _("You gave your place back"),
         EndReason.WITHDRAWN: _("You took back your application"),
         EndReason.TERM_OVER: _("The time of your place is over"),
         EndReason.BY_STAFF: _("Your library ended your place"),
         EndReason.CARD_REFUSED: _("Your application ended"),
-    }.get(event.reason, _("Your place ended"))
+    }
+    return words.get(event.reason, _("Your place ended"))
 
 
 # --- What is now, and what comes ---

@@ -169,5 +169,6 @@ def _page_language() -> str:
     return (get_language() or "nl")[:2]
 
 
-def _whole_number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+def _whole_number(text: str) -> int:
+    """0, which no row has, for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -16,7 +16,9 @@ from tests.factories import make_librarian, make_user
 
 
 def network(**meta: str) -> str:
-    return accounts.network_of(RequestFactory().get("/", **meta))
+    request = RequestFactory().get("/")
+    request.META.update(meta)
+    return accounts.network_of(request)
 
 
 def test_network_is_the_address_of_ipv4_and_the_half_of_ipv6() -> None:

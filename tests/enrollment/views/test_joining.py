@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from http.cookies import SimpleCookie
 from io import BytesIO
 from typing import Any
 
@@ -410,7 +411,7 @@ def test_back_button_after_applying_leads_to_the_result(ada: Client, permeke: Li
 def test_tabs_that_send_at_once_make_one_application(ada: Client, permeke: Library) -> None:
     def send(number: int) -> int:
         tab = Client()
-        tab.cookies = ada.cookies.copy()
+        tab.cookies = SimpleCookie(ada.cookies)
         try:
             return int(apply(tab, permeke, number=f"2100000{number % 3}").status_code)
         finally:

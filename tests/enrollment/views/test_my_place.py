@@ -125,7 +125,7 @@ def test_who_waits_reads_the_place_in_the_queue(ada: Enrollment, programme: Prog
 
 
 def test_disputed_card_says_nothing_of_the_other(ada: Enrollment, programme: Programme) -> None:
-    make_member("bo@example.test", programme=programme, number=ada.card.number)
+    make_member("bo@example.test", programme=programme, number=ada.card.number, first_name="Bo")
     page = at("bo@example.test").get("/en/my/")
     assert "Antwerpen checks your card" in words_of(page)
     assert "disput" not in words_of(page).lower()

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from django.core import mail
+from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.test import Client
 
 CONFIRM = "/en/accounts/login/code/confirm/"
@@ -17,6 +18,11 @@ def newest_code() -> str:
     found = re.search(r"^\d{4}-\d{4}$", str(mail.outbox[-1].body), re.MULTILINE)
     assert found is not None
     return found[0]
+
+
+def html_of(sent: EmailMessage) -> str:
+    assert isinstance(sent, EmailMultiAlternatives)
+    return str(sent.alternatives[0][0])
 
 
 def wrong_code() -> str:
