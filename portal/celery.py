@@ -11,6 +11,7 @@ app = Celery("leerkaart")
 app.conf.update(
     broker_url=settings.REDIS_URL,
     broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,  # a broker may be away for hours
     # A page must not wait for a broker that is gone: short timeouts, and no second try of a ring.
     broker_transport_options={
         "socket_timeout": 5,

@@ -129,11 +129,14 @@ class Stage:
         for model in (ProviderAccount, Letter):
             model.objects.filter(due_at__isnull=False, stuck_at=None).update(due_at=timezone.now())
 
-    def settle(self) -> None:
-        """Sweep, as the scheduler does, until nothing is owed."""
+    def settle(self, *, watching: Program | None = None) -> None:
+        """Sweep, as the scheduler does, until nothing is owed; start a worker again that has ended, as its supervisor
+        would."""
         end = time.monotonic() + PATIENCE
         while self.owed():
             assert time.monotonic() < end, f"still owed: {self.owed()}"
+            if watching and not watching.running:
+                watching.start()
             self.sweep()
             time.sleep(0.2)
 

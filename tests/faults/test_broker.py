@@ -22,6 +22,7 @@ def test_broker_flushed_while_work_is_owed(stage: Stage, apply: Apply) -> None:
 
 
 def test_broker_killed_under_a_working_worker(stage: Stage, apply: Apply) -> None:
+    """The worker connects again; or it ends, when kombu gives messages back to a broker that is gone."""
     apply(20)
     stage.platform.fault("slow", seconds=0.05)
     worker = stage.worker()
@@ -31,5 +32,5 @@ def test_broker_killed_under_a_working_worker(stage: Stage, apply: Apply) -> Non
     apply(10)
     until(lambda: "onnection" in worker.tail(100))
     stage.broker.start()
-    stage.settle()
+    stage.settle(watching=worker)
     stage.check_all_done(accepted=30)

@@ -1,0 +1,97 @@
+"""Without the broker every page answers, and what was accepted is done when it is back."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import date
+
+import pytest
+import requests
+from django.test import Client
+
+from catalog.models import Programme
+from enrollment.models import Enrollment
+from libraries.models import Institution, Library
+from tests.factories import make_user
+from tests.faults.conftest import FACT
+from tests.faults.stage import Stage, until
+from tests.rosters import put_on_roster
+
+pytestmark = pytest.mark.faults
+
+AT_MOST = 3.0
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+@contextmanager
+def refuses() -> Iterator[int]:
+    """A port that nobody listens on, and nobody can take."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@contextmanager
+def never_answers() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
+        yield silent.getsockname()[1]
+
+
+@contextmanager
+def never_connects() -> Iterator[int]:
+    """The line of those who wait for a connection is full: the packets of all others are dropped."""
+    with ExitStack() as stack:
+        deaf = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(deaf.getsockname())
+        yield deaf.getsockname()[1]
+
+
+BROKERS = {"refuses": refuses, "never answers": never_answers, "never connects": never_connects}
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+def test_portal_answers_and_accepts(stage: Stage, programme: Programme, broker: str) -> None:
+    with BROKERS[broker]() as port:
+        site = web(stage, broker_url=f"redis://127.0.0.1:{port}/0")
+        assert requests.get(f"{site}/readyz", timeout=AT_MOST).json()["status"] == "degraded"
+        for _ in range(2):
+            assert requests.get(f"{site}/", timeout=AT_MOST).status_code == 200
+        for number in range(3):
+            join(site, number)
+    assert Enrollment.objects.filter(state=Enrollment.State.SEATED).count() == 3
+    stage.worker()
+    stage.settle()
+    stage.check_all_done(accepted=3)
+
+
+def web(stage: Stage, *, broker_url: str) -> str:
+    """One process, one request at a time: whoever waits makes the next one wait."""
+    gunicorn = ("-m", "gunicorn", "portal.wsgi", "--bind", "127.0.0.1:0", "--workers", "1", "--no-control-socket")
+    settings = {"REDIS_URL": broker_url, "DJANGO_SETTINGS_MODULE": "tests.faults.web_settings"}
+    program = stage.start("web", *gunicorn, **settings)
+    until(lambda: "Listening at: " in program.tail(50))
+    return program.tail(50).split("Listening at: ")[1].split()[0]
+
+
+def join(site: str, each: int) -> None:
+    """The card step of a new member who has signed in."""
+    halle, number = Institution.objects.get(slug="halle"), f"2100000{each}"
+    put_on_roster(halle, number, FACT, valid_until=date(2099, 1, 1))
+    client = Client()
+    client.force_login(make_user(f"member{each}@example.test"))
+    form = {"number": number, "second_fact": FACT, "first_name": "Ada", "last_name": "Peeters", "language": "nl"}
+    cookies = {"session": client.cookies["session"].value, "csrf": SECRET}
+    started = time.monotonic()
+    answer = requests.post(
+        f"{site}/join/card/?library={Library.objects.get(institution=halle).pk}",
+        data=form | {"csrfmiddlewaretoken": SECRET},
+        cookies=cookies,
+        allow_redirects=False,
+        timeout=30,
+    )
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/join/done/?programme=leerkaart")
+    assert time.monotonic() - started < AT_MOST
