@@ -23,8 +23,8 @@ class Broker:
         self.may_end.wait(5)
 
 
-def until(condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 5
+def until(condition: Callable[[], bool], *, within: float = 5.0) -> bool:
+    end = time.monotonic() + within
     while not condition() and time.monotonic() < end:
         time.sleep(0.002)
     return condition()

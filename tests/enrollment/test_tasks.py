@@ -1,0 +1,94 @@
+"""Messages carry no work: a task looks at the rows, and a lost or doubled message changes nothing."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+import redis
+from django.conf import settings
+
+from enrollment import tasks
+from enrollment.models import Enrollment, Letter, ProviderAccount
+from libraries.models import User
+from portal.celery import app
+from tests.enrollment.test_doorbell import until
+from tests.factories import NOW, make_library, make_member, make_programme, make_provider, make_user
+
+pytestmark = pytest.mark.django_db
+
+QUEUES = ("provider", "mail", "sweeps")
+LONG_AGO = NOW - timedelta(days=2000)
+
+
+@pytest.fixture
+def broker() -> Iterator["redis.Redis"]:
+    with redis.Redis.from_url(settings.REDIS_URL) as broker:
+        broker.delete(*QUEUES)
+        yield broker
+        broker.delete(*QUEUES)
+
+
+def lengths(broker: "redis.Redis") -> dict[str, int]:
+    return {queue: int(str(broker.llen(queue))) for queue in QUEUES}
+
+
+def test_ring_puts_one_message_without_any_data_into_each_queue(broker: "redis.Redis") -> None:
+    tasks.ring()
+    assert until(lambda: lengths(broker) == {"provider": 1, "mail": 1, "sweeps": 0})
+    for queue in ("provider", "mail"):
+        assert '"body": "W1tdLCB7fSwg' in str(broker.lindex(queue, 0))  # [[], {}, …: no arguments
+
+
+def test_provision_due_without_work_wakes_nobody(broker: "redis.Redis") -> None:
+    tasks.provision_due()
+    assert lengths(broker) == {"provider": 0, "mail": 0, "sweeps": 0}
+
+
+def test_provision_due_with_work_does_it_all_and_wakes_one_colleague(broker: "redis.Redis") -> None:
+    provider = make_provider(secret_name="NOT_SET")
+    ProviderAccount.objects.bulk_create(
+        ProviderAccount(user=make_user(f"ada{n}@example.test"), provider=provider, must_be_active=True, due_at=NOW)
+        for n in range(3)
+    )
+    tasks.provision_due()
+    assert ProviderAccount.objects.filter(trouble="no_secret", stuck_at__isnull=False).count() == 3
+    assert lengths(broker) == {"provider": 1, "mail": 0, "sweeps": 0}
+
+
+def test_send_letters_sends_all_that_are_due(broker: "redis.Redis") -> None:
+    make_library()
+    programme = make_programme()
+    for name in ("ada", "bo", "cy"):
+        make_member(f"{name}@example.test", programme=programme)
+    tasks.send_letters()
+    assert Letter.objects.filter(sent_at__isnull=False).count() == 3
+    assert lengths(broker) == {"provider": 0, "mail": 1, "sweeps": 0}
+
+
+def test_sweep_seats_releases_overdue_holds_and_rings(broker: "redis.Redis") -> None:
+    make_library()
+    ada = make_member(programme=make_programme(hold_days=14), now=LONG_AGO)
+    tasks.sweep_seats()
+    ada.refresh_from_db()
+    assert (ada.state, ada.passed_over) == (Enrollment.State.WAITING, True)
+    assert until(lambda: lengths(broker) == {"provider": 1, "mail": 1, "sweeps": 0})
+
+
+def test_sweep_seats_with_nothing_to_do_rings_nobody(broker: "redis.Redis") -> None:
+    tasks.sweep_seats()
+    assert not until(lambda: lengths(broker) != {"provider": 0, "mail": 0, "sweeps": 0}, within=0.2)
+
+
+def test_sweep_people_forgets_addresses_that_were_never_proved() -> None:
+    make_user("typo@example.test", date_joined=LONG_AGO)
+    tasks.sweep_people()
+    assert not User.objects.exists()
+
+
+def test_schedule_names_tasks_that_are_there() -> None:
+    scheduled = {entry["task"] for entry in app.conf.beat_schedule.values()}
+    assert scheduled == {f"enrollment.tasks.{name}" for name in _NAMES}
+    assert set(app.conf.task_routes) <= scheduled <= set(app.tasks)
+
+
+_NAMES = ("provision_due", "send_letters", "sweep_seats", "sweep_people")
