@@ -54,6 +54,11 @@ class TooManyTries(Exception):
     """Cards were asked about too often from this network address, or about this card."""
 
 
+def asks_second_fact(library: Library) -> bool:
+    """Whether the library's card check needs one beside the number and the names."""
+    return membership.check_of(library.institution).needs_second_fact
+
+
 def apply(*, user: User, pool_id: int, application: Application, address: str, now: datetime) -> Enrollment:
     """Ask about the card, then apply: the application takes a seat at once if there is one.
 
