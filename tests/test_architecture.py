@@ -205,7 +205,7 @@ def markup_is_declared_safe_where_it_is_drawn(module: Module) -> Iterator[str]:
 
 
 def files_and_functions_are_short(module: Module) -> Iterator[str]:
-    is_admin = any(part.startswith("admin") for part in module.path.with_suffix("").parts[1:])
+    is_admin = module.app in APPS and any(part.startswith("admin") for part in module.path.with_suffix("").parts)
     marks = [MOST_LINES_OF_A_FILE, MOST_LINES.get(module.path.name, 9999), MOST_LINES["admin"] if is_admin else 9999]
     lines = module.text.count("\n")
     if lines > min(marks):
