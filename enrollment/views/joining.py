@@ -22,8 +22,8 @@ from enrollment.models import Enrollment, SeatPool
 from enrollment.privacy import PRIVACY_TEXT_VERSION
 from enrollment.reports.library_search import search
 from enrollment.reports.places import places_of
-from enrollment.views.signing_in import mail_step, member_of, member_required
-from libraries import accounts, membership
+from enrollment.views.signing_in import destination_of, mail_step, member_of, member_required
+from libraries import accounts
 from libraries.cards.roster import InvalidFact
 from libraries.models import Library, User
 
@@ -31,11 +31,11 @@ from libraries.models import Library, User
 @never_cache
 def mail(request: HttpRequest) -> HttpResponse:
     """Step 1."""
-    destination = request.GET.get("next") or _address("join_card", programme=request.GET.get("programme", ""))
+    card_step = _address("join_card", programme=request.GET.get("programme", ""))
     if request.user.is_authenticated:
-        return redirect(_address("join_card", programme=request.GET.get("programme", "")))
-    if not destination.startswith(reverse("join_card")):
-        destination = reverse("join_card")
+        return redirect(card_step)
+    asked = destination_of(request)
+    destination = asked if asked.startswith(reverse("join_card")) else card_step
     return mail_step(request, template="enrollment/join_mail.html", destination=destination)
 
 
@@ -76,7 +76,7 @@ def _card(request: HttpRequest, pool: SeatPool, library: Library) -> HttpRespons
     user = member_of(request)
     form = CardForm(
         request.POST or None,
-        needs_fact=membership.check_of(library.institution).needs_second_fact,
+        needs_fact=applying.asks_second_fact(library),
         minimum_age=pool.programme.minimum_age,
         initial=_known(user),
     )

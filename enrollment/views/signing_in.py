@@ -25,6 +25,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
 from enrollment.forms import CodeForm, EmailForm
+from enrollment.templatetags.shelf import in_language
 from libraries import accounts
 from libraries.models import User
 
@@ -46,8 +47,7 @@ def member_of(request: HttpRequest) -> User:
 def mail(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect(get_login_redirect_url(request))
-    destination = get_next_redirect_url(request) or ""
-    return mail_step(request, template="account/request_login_code.html", destination=destination)
+    return mail_step(request, template="account/request_login_code.html", destination=destination_of(request))
 
 
 def mail_step(request: HttpRequest, *, template: str, destination: str) -> HttpResponse:
@@ -60,6 +60,12 @@ def mail_step(request: HttpRequest, *, template: str, destination: str) -> HttpR
             return redirect(_with_next(reverse("account_confirm_login_code"), destination))
     context = {"form": form, "trouble": trouble, "next": destination}
     return render(request, template, context, status=status)
+
+
+def destination_of(request: HttpRequest) -> str:
+    """Where the person was going, in the language of the page: it may have been switched on the way."""
+    asked = get_next_redirect_url(request)
+    return in_language(asked, (get_language() or "nl")[:2]) if asked else ""
 
 
 def _send(request: HttpRequest, form: EmailForm) -> tuple[str, HTTPStatus]:
@@ -80,6 +86,15 @@ def _send(request: HttpRequest, form: EmailForm) -> tuple[str, HTTPStatus]:
 
 def _with_next(address: str, destination: str) -> str:
     return f"{address}?{urlencode({'next': destination})}" if destination else address
+
+
+def _joins(destination: str) -> bool:
+    return destination.startswith(reverse("join_card"))
+
+
+def _start(destination: str) -> str:
+    """Where a code is asked for: the first step of joining, or the page to sign in."""
+    return _with_next(reverse("join" if _joins(destination) else "account_request_login_code"), destination)
 
 
 class CodeView(allauth_views.ConfirmLoginCodeView):
@@ -111,11 +126,9 @@ class CodeView(allauth_views.ConfirmLoginCodeView):
         return self.render_to_response(self.get_context_data(form=form))  # type: ignore[no-any-return]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        destination = get_next_redirect_url(self.request) or ""
-        joins = destination.startswith(reverse("join_card"))
-        start = _with_next(reverse("join" if joins else "account_request_login_code"), destination)
+        destination = destination_of(self.request)
         sent_at = datetime.fromtimestamp(self._process.state["at"], tz=UTC)
-        more = {"next": destination, "joins": joins, "start": start, "sent_at": sent_at}
+        more = {"next": destination, "joins": _joins(destination), "start": _start(destination), "sent_at": sent_at}
         return super().get_context_data(**kwargs) | more  # type: ignore[no-any-return]
 
     def _no_more_guesses(self) -> HttpResponse:
@@ -124,9 +137,7 @@ class CodeView(allauth_views.ConfirmLoginCodeView):
 
     def _start_again(self, words: str) -> HttpResponse:
         messages.warning(self.request, words)
-        destination = get_next_redirect_url(self.request) or ""
-        joins = destination.startswith(reverse("join_card"))
-        return redirect(_with_next(reverse("join" if joins else "account_request_login_code"), destination))
+        return redirect(_start(destination_of(self.request)))
 
 
 class PasswordView(allauth_views.LoginView):

@@ -194,6 +194,20 @@ def test_next_address_of_another_site_is_not_followed(client: Client) -> None:
     assert answer["Location"] == "/en/my/"
 
 
+def test_language_may_be_switched_between_the_steps(client: Client) -> None:
+    ask(client, headers={"accept-language": "nl"})
+    page = client.get("/fr/accounts/login/code/confirm/?next=/en/join/card/%3Fprogramme%3Dx")
+    assert (page.context["next"], page.context["joins"]) == ("/fr/join/card/?programme=x", True)
+    assert page.context["start"] == "/fr/join/?next=%2Ffr%2Fjoin%2Fcard%2F%3Fprogramme%3Dx"
+
+
+def test_new_code_keeps_the_way_that_was_begun(client: Client) -> None:
+    page = client.get(ask(client)["Location"])
+    answer = client.post(page.context["start"], {"email": "ada@example.test"})
+    assert answer["Location"] == CONFIRM + "?next=%2Fen%2Fjoin%2Fcard%2F"
+    assert len(mail.outbox) == 2
+
+
 def test_closed_account_hears_it_only_after_the_code(client: Client) -> None:
     make_user(is_active=False)
     assert ask(client).status_code == 302
