@@ -26,6 +26,7 @@ READY_SECONDS = 120.0
 # Five seconds for everything: the product first, then the servers it needs, and what is left is killed.
 PRODUCT_SECONDS, SERVER_SECONDS = 2.5, 1.5
 MOST_RESTARTS, RESTART_WINDOW = 5, 60.0
+PORT_SECONDS = 2.0  # an earlier demo may just be ending
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -132,7 +133,7 @@ class Demo:
         celery = ("-m", "celery", "-A", "portal.celery")
         worker = (*celery, "worker", "--pool", "threads", "--without-gossip", "--without-mingle")
         bind = ("--bind", f"fd://{self.web.fileno()}", "--workers", "2", "--threads", "4")
-        limits = ("--graceful-timeout", "2", "--no-control-socket")
+        limits = ("--graceful-timeout", "2", "--timeout", "120", "--no-control-socket")
         self._start("web", "-m", "gunicorn", "portal.wsgi", *bind, *limits, fds=[self.web.fileno()])
         self._start("worker-provider", *worker, "-Q", "provider", "-c", "8", "-n", "provider@%h")
         self._start("worker-mail", *worker, "-Q", "mail,sweeps", "-c", "4", "-n", "mail@%h")
@@ -230,7 +231,7 @@ def listening(port: int) -> Iterator[socket.socket]:
     """The site's socket is ours from the first moment: two demos never fight for a port in mid-start."""
     with socket.socket() as web:
         web.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        until = time.monotonic() + 2  # an earlier demo may just be ending
+        until = time.monotonic() + PORT_SECONDS
         while not _bound(web, port):
             if time.monotonic() > until:
                 raise ProgramError(f"Port {port} is taken. Choose another one: make demo PORT={port + 10}")
