@@ -48,7 +48,7 @@ class WorkplaceSite(AdminSite):
         return super().has_permission(request) and _used_second_factor(request)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Signing in is allauth's; whoever comes here signed in lacks the second factor, or is not staff (403)."""
+        """Signing in is allauth's; whoever comes here signed in lacks the second factor, or is no staff (403)."""
         response: HttpResponse = never_cache(secure_admin_login(self._second_factor))(request)
         return response
 
@@ -62,7 +62,7 @@ class WorkplaceSite(AdminSite):
             "has_factor": _has_second_factor(request),
             "target": target,
         }
-        return TemplateResponse(request, "admin/second_factor.html", context, status=403)
+        return TemplateResponse(request, "admin/second_factor.html", context)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         return super().get_app_list(request, app_label) if self.has_permission(request) else []

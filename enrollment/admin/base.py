@@ -8,12 +8,16 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.db import OperationalError
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.functional import Promise
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from enrollment import tasks
+from enrollment import seats, tasks
 from libraries.scoped_admin import ScopedAdmin
 
 # Each row is a transition of its own: more would keep the person, and the pool's lock, waiting.
@@ -25,7 +29,7 @@ Act = Callable[[int], Text | None]
 
 def act_on_each(request: HttpRequest, ids: Iterable[int], act: Act, *, done: Callable[[int], str]) -> None:
     """One operation for each row; tells how many were done, and why the others were not."""
-    answers = Counter(str(act(pk) or "") for pk in ids)
+    answers = Counter(str(_try(act, pk) or "") for pk in ids)
     count = answers.pop("", 0)
     if count:
         messages.success(request, done(count))
@@ -33,6 +37,14 @@ def act_on_each(request: HttpRequest, ids: Iterable[int], act: Act, *, done: Cal
         text = ngettext("%(count)d was left as it was. %(why)s", "%(count)d were left as they were. %(why)s", left)
         messages.warning(request, text % {"count": left, "why": reason})
     tasks.ring()
+
+
+def _try(act: Act, pk: int) -> Text | None:
+    """Where the locks could not be had in time, the other rows still get their turn."""
+    try:
+        return act(pk)
+    except (OperationalError, seats.ChangedMeanwhile):
+        return _("Somebody else is at work there. Try again in a minute.")
 
 
 def too_many(request: HttpRequest, count: int) -> bool:
@@ -58,3 +70,9 @@ def ask(
         **context,
     }
     return TemplateResponse(request, context.get("template", "admin/ask.html"), page)
+
+
+def link_to_application(pk: int | None) -> str:
+    if pk is None:
+        return ""
+    return format_html('<a href="{}">#{}</a>', reverse("admin:enrollment_enrollment_change", args=[pk]), pk)

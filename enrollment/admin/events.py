@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
+from enrollment.admin.base import link_to_application
 from enrollment.models import Event
 from enrollment.reports import timeline
 from libraries.models import User
@@ -47,4 +48,4 @@ class EventAdmin(ScopedAdmin):
 
     @admin.display(description=_("application"), ordering="enrollment_id")
     def application(self, row: Event) -> str:
-        return f"#{row.enrollment_id}" if row.enrollment_id else ""
+        return link_to_application(row.enrollment_id)

@@ -36,6 +36,12 @@ TROUBLES = {
     "unknown_kind": gettext_lazy("We do not know this kind of provider."),
     "unreachable": gettext_lazy("The provider cannot be reached."),
 }
+# Codes of our own work with letters.
+LETTER_TROUBLES = {
+    "crashed": gettext_lazy("The work stopped again and again before it was done."),
+    "not_true_yet": gettext_lazy("What the letter says is not true yet."),
+    "unreachable": gettext_lazy("The mail server cannot be reached."),
+}
 _WORDS = {
     **{choice.value: choice.label for choice in Institution.CardCheck},
     **{choice.value: choice.label for choice in Card.Refusal},
@@ -82,3 +88,9 @@ def in_words(code: str) -> str:
     """A reason or a trouble; a code nobody has words for is shown as it is."""
     known = _WORDS.get(code) or next((text for key, text in TROUBLES.items() if code and key[:20] == code), None)
     return str(known or code)
+
+
+def letter_trouble(code: str) -> str:
+    if code.startswith("answer_"):
+        return _("The mail server refuses the letter (%(code)s).") % {"code": code.removeprefix("answer_")}
+    return str(LETTER_TROUBLES.get(code, code))
