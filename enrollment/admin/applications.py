@@ -63,7 +63,6 @@ class ApplicationAdmin(DecidingAdmin):
     list_select_related = ("user", "card__library", "pool__programme")
     search_fields = ("user__first_name", "user__last_name", "user__email", "card__number")
     search_help_text = _("A name, a mail address or a card number. The list keeps it for a quarter of an hour.")
-    ordering = ("applied_at", "pk")
     fields = ("state",)
     change_form_template = "admin/application.html"
     change_list_template = "admin/applications.html"
@@ -71,6 +70,10 @@ class ApplicationAdmin(DecidingAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Enrollment]:
         rows: QuerySet[Enrollment] = super().get_queryset(request)
         return rows.annotate(place=_place())
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """The newest first; of what has to be done, what waits longest."""
+        return ("applied_at", "pk") if TodoFilter.parameter_name in request.GET else ("-applied_at", "-pk")
 
     @admin.display(description=_("member"), ordering="user__last_name")
     def member(self, row: Enrollment) -> str:
@@ -123,7 +126,7 @@ class ApplicationAdmin(DecidingAdmin):
             "account": account,
             "account_trouble": timeline.in_words(account.trouble) if account else "",
             "timeline": timeline.timeline(row),
-            "rivals": Card.objects.rivals_of(card).filter(state__in=Card.OPEN).count(),
+            "rivals": card.state in Card.OPEN and Card.objects.rivals_of(card).filter(state__in=Card.OPEN).exists(),
             "how": timeline.in_words(card.decided_how),
             "may_decide": self.has_decide_permission(request) and undecided,
             "may_end": self.has_decide_permission(request) and row.state != Enrollment.State.ENDED,

@@ -83,8 +83,11 @@ def test_list_asks_the_same_for_few_and_for_many(
 def test_list_tells_the_place_in_line(permeke: Library, lin: Client) -> None:
     programme = make_programme(cap=0)
     rows = [make_member(f"m{n}@example.test", programme=programme, library=permeke) for n in range(3)]
-    shown = lin.get(LIST).context["cl"].result_list
-    assert [(row.pk, row.place) for row in shown] == [(row.pk, n) for n, row in enumerate(rows, start=1)]
+    expected = [(row.pk, place) for place, row in enumerate(rows, start=1)]
+    todo = lin.get(f"{LIST}?todo=check").context["cl"].result_list
+    assert [(row.pk, row.place) for row in todo] == expected
+    newest_first = lin.get(LIST).context["cl"].result_list
+    assert [(row.pk, row.place) for row in newest_first] == expected[::-1]
 
 
 def test_confirming_gives_the_held_places(ada: Enrollment, bo: Enrollment, lin: Client) -> None:

@@ -81,6 +81,12 @@ def test_file_that_is_too_big_is_refused(lin: Client, institution: Institution, 
     assert RosterEntry.objects.count() == 0
 
 
+def test_file_that_does_not_stay_in_memory_is_read(lin: Client, institution: Institution, settings: Any) -> None:
+    settings.FILE_UPLOAD_MAX_MEMORY_SIZE = 10
+    send(lin, institution)
+    assert RosterEntry.objects.count() == 2
+
+
 def test_empty_file_is_refused(lin: Client, institution: Institution) -> None:
     assert send(lin, institution, b"").context["form"].errors.keys() == {"file"}
 
