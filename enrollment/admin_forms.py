@@ -36,9 +36,9 @@ class RefusalForm(forms.Form):
         help_text=_("The member reads this in a letter."),
     )
     words = WordsField(
-        label=_("Note for your colleagues"),
+        label=_("What you want to add"),
         required=False,
-        help_text=_("Only staff read this. Do not write names or numbers."),
+        help_text=_("The member reads this in the letter too, below the reason. It stays on record."),
     )
 
 
