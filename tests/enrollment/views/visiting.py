@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import html
 import re
+from io import BytesIO
 from typing import Any
 
 from django.core import mail
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.test import Client
+from django.utils import timezone
+
+from libraries import rosters
+from libraries.models import Library
 
 CONFIRM = "/en/accounts/login/code/confirm/"
 CARD = "/en/join/card/"
+GOOD = {"number": "2100 0001", "first_name": "Ada", "last_name": "Peeters", "language": "nl"}
+BORN = "nummer;geldig_tot;geboortedatum\n"
 
 
 def newest_code() -> str:
@@ -52,3 +59,20 @@ def heading_of(response: Any) -> str:
 def errors_of(response: Any) -> dict[str, list[str]]:
     errors: dict[str, list[str]] = response.context["form"].errors
     return {field: [str(error) for error in found] for field, found in errors.items()}
+
+
+def card_page(library: Library, **more: str) -> str:
+    query = "".join(f"&{key}={value}" for key, value in more.items())
+    return f"{CARD}?library={library.pk}{query}"
+
+
+def apply(client: Client, library: Library, **fields: str) -> Any:
+    return client.post(card_page(library), GOOD | fields)
+
+
+def fill_roster(library: Library, text: str) -> None:
+    institution = library.institution
+    institution.card_check = "roster"
+    institution.save()
+    source = BytesIO(text.encode())
+    rosters.import_roster(institution=institution, source=source, by=None, now=timezone.now())
