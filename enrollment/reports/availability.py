@@ -33,6 +33,4 @@ def availabilities(pools: Iterable[SeatPool]) -> dict[int, Availability]:
 
 
 def _availability(pool: SeatPool, waiting: int) -> Availability:
-    return Availability(
-        cap=pool.limit, taken=pool.taken, free=0 if waiting else pool.free, waiting=waiting
-    )
+    return Availability(cap=pool.limit, taken=pool.taken, free=0 if waiting else pool.free, waiting=waiting)

@@ -14,7 +14,7 @@ from catalog.models import Area, Course, Listing, Programme
 
 NEW_FOR = timedelta(days=30)
 WARN_BEFORE = timedelta(days=30)
-LENGTHS = {"short": range(0, 5), "medium": range(5, 11), "long": range(11, 10_000)}
+LENGTHS = {"short": range(5), "medium": range(5, 11), "long": range(11, 10_000)}
 SHORT_LEVELS = {
     Course.Level.STARTER: _("for beginners"),
     Course.Level.ADVANCED: _("for those with experience"),
