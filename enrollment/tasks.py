@@ -22,7 +22,8 @@ _TURN = timedelta(seconds=20)
 
 @shared_task
 def provision_due() -> None:
-    _take_turns(provision_due, lambda: provisioning.settle_next(secret_of=secret_of, now=timezone.now))
+    if _take_turns(provision_due, lambda: provisioning.settle_next(secret_of=secret_of, now=timezone.now)):
+        _publish(send_letters)  # an account that is ready owes a letter
 
 
 @shared_task
@@ -68,13 +69,15 @@ def _publish(task: Any) -> bool:
 _bell = Doorbell(_ring)
 
 
-def _take_turns(task: Any, work: Callable[[], bool]) -> None:
-    """Work while there is work. After the first row, wake one colleague: so a backlog fills the pool of workers."""
+def _take_turns(task: Any, work: Callable[[], bool]) -> bool:
+    """Work while there is work; says whether there was any. After the first row, wake one colleague: so a backlog fills
+    the pool of workers."""
     until = timezone.now() + _TURN
     if not work():
-        return
+        return False
     _publish(task)
     while timezone.now() < until:
         if not work():
-            return
+            return True
     _publish(task)
+    return True

@@ -44,7 +44,7 @@ def test_provision_due_without_work_wakes_nobody(broker: "redis.Redis") -> None:
     assert lengths(broker) == {"provider": 0, "mail": 0, "sweeps": 0}
 
 
-def test_provision_due_with_work_does_it_all_and_wakes_one_colleague(broker: "redis.Redis") -> None:
+def test_provision_due_with_work_does_it_all_and_wakes_a_colleague_and_the_mail(broker: "redis.Redis") -> None:
     provider = make_provider(secret_name="NOT_SET")
     ProviderAccount.objects.bulk_create(
         ProviderAccount(user=make_user(f"ada{n}@example.test"), provider=provider, must_be_active=True, due_at=NOW)
@@ -52,7 +52,7 @@ def test_provision_due_with_work_does_it_all_and_wakes_one_colleague(broker: "re
     )
     tasks.provision_due()
     assert ProviderAccount.objects.filter(trouble="no_secret", stuck_at__isnull=False).count() == 3
-    assert lengths(broker) == {"provider": 1, "mail": 0, "sweeps": 0}
+    assert lengths(broker) == {"provider": 1, "mail": 1, "sweeps": 0}
 
 
 def test_send_letters_sends_all_that_are_due(broker: "redis.Redis") -> None:
