@@ -3,8 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Case, Count, IntegerField, OuterRef, Q, QuerySet, Subquery, When
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils import timezone
@@ -12,10 +11,12 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
+from enrollment import waiting_list
 from enrollment.admin.deciding import DecidingAdmin
 from enrollment.admin.disputes import DisputesView
 from enrollment.models import Enrollment, ProviderAccount
-from enrollment.reports import timeline, workload
+from enrollment.reports import queue, timeline, workload
+from libraries.admin_search import SessionSearchList
 from libraries.models import Card
 from libraries.scoped_admin import ScopedRelatedFilter
 
@@ -49,6 +50,16 @@ class CardStateFilter(admin.ChoicesFieldListFilter):
         self.title = str(_("card"))
 
 
+class ApplicationList(SessionSearchList):
+    def get_results(self, request: HttpRequest) -> None:
+        """With the places in line of those on this page."""
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        places = queue.places_of(self.result_list)
+        for row in self.result_list:
+            row.place = places.get(row.pk)
+
+
 @admin.register(Enrollment)
 class ApplicationAdmin(DecidingAdmin):
     institution_path = "share__institution"
@@ -67,9 +78,8 @@ class ApplicationAdmin(DecidingAdmin):
     change_form_template = "admin/application.html"
     change_list_template = "admin/applications.html"
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Enrollment]:
-        rows: QuerySet[Enrollment] = super().get_queryset(request)
-        return rows.annotate(place=_place())
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ApplicationList]:
+        return ApplicationList
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """The newest first; of what has to be done, what waits longest."""
@@ -122,6 +132,7 @@ class ApplicationAdmin(DecidingAdmin):
         undecided = card.state in (Card.State.CLAIMED, Card.State.DISPUTED)
         return {
             "row": row,
+            "place": waiting_list.place_of(row),
             "card": card,
             "account": account,
             "account_trouble": timeline.in_words(account.trouble) if account else "",
@@ -133,16 +144,3 @@ class ApplicationAdmin(DecidingAdmin):
             "title": _("Application %(number)s") % {"number": row.pk},
             "subtitle": None,
         }
-
-
-def _place() -> Case:
-    """The place in line of those who wait, as the member reads it; worked out for the rows of one page only."""
-    line = Enrollment.objects.in_line().filter(pool_id=OuterRef("pool_id"))
-    earlier = Q(priority__lt=OuterRef("priority")) | Q(
-        priority=OuterRef("priority"), applied_at__lt=OuterRef("applied_at")
-    )
-    same = Q(priority=OuterRef("priority"), applied_at=OuterRef("applied_at"), pk__lt=OuterRef("pk"))
-    ahead = line.filter(earlier | same).order_by().values("pool_id").annotate(people=Count("pk")).values("people")
-    place = Coalesce(Subquery(ahead, output_field=IntegerField()), 0) + 1
-    in_line = When(state=Enrollment.State.WAITING, passed_over=False, then=place)
-    return Case(in_line, output_field=IntegerField())
