@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import io
-import threading
-import time
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from libraries import membership, roster_files, rosters
 from libraries.cards.checks import Outcome
@@ -19,18 +17,6 @@ from libraries.rosters import RejectionReason, Report, RosterRefused, RosterWarn
 NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 HEADER = "nummer;geldig_tot;geboortedatum\n"
 TWO = HEADER + "2100-0001;31/12/2026;18/05/1993\n21000002;2027-06-30;1980-01-02\n"
-
-
-@pytest.fixture
-def institution(db: None) -> Institution:
-    return Institution.objects.create(
-        slug="antwerpen", name="Antwerpen", postal_code="2000", city="Antwerpen", card_check="roster"
-    )
-
-
-@pytest.fixture
-def other(db: None) -> Institution:
-    return Institution.objects.create(slug="halle", name="Halle", postal_code="1500", city="Halle", card_check="roster")
 
 
 def load(institution: Institution, text: str | bytes, **options: Any) -> Report:
@@ -51,6 +37,10 @@ def on_list(institution: Institution) -> list[tuple[str, date | None]]:
     return list(
         RosterEntry.objects.filter(institution=institution).order_by("number").values_list("number", "valid_until")
     )
+
+
+def numbers(values: Iterable[int]) -> str:
+    return HEADER + "".join(f"{2100_0000 + value};;\n" for value in values)
 
 
 def refusal(institution: Institution, text: str | bytes) -> RosterRefused:
@@ -328,89 +318,3 @@ def test_institution_that_checks_by_hand_asks_no_list(institution: Institution) 
 def test_database_takes_only_normal_numbers_and_hashes(institution: Institution, wrong: dict[str, str]) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         RosterEntry.objects.create(institution=institution, **{"number": "2100", "fact_hash": "", **wrong})
-
-
-def in_thread(institution: Institution, text: str, outcomes: list[object]) -> threading.Thread:
-    def run() -> None:
-        try:
-            outcomes.append(load(institution, text))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the test must see it
-            outcomes.append(error)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
-
-
-def wait_until_one_waits(seconds: float = 10) -> None:
-    """Until some connection waits for a lock."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone() != (0,):
-                return
-        time.sleep(0.02)
-    raise AssertionError("nobody waits")
-
-
-def numbers(values: Iterable[int]) -> str:
-    return HEADER + "".join(f"{2100_0000 + value};;\n" for value in values)
-
-
-@pytest.mark.concurrency
-@pytest.mark.django_db(transaction=True)
-def test_imports_for_one_institution_follow_each_other(institution: Institution, other: Institution) -> None:
-    load(institution, numbers(range(10)))
-    outcomes: list[object] = []
-    with transaction.atomic():
-        load(institution, numbers(range(5, 15)))
-        second = in_thread(institution, numbers(range(8, 20)), outcomes)
-        wait_until_one_waits()
-        assert outcomes == []
-        assert load(other, TWO).accepted == 2
-    second.join(timeout=20)
-    assert [report.added for report in outcomes if isinstance(report, Report)] == [5]
-    assert on_list(institution) == [(str(2100_0000 + value), None) for value in range(8, 20)]
-
-
-@pytest.mark.concurrency
-@pytest.mark.django_db(transaction=True)
-def test_imports_without_their_turn_would_collide(institution: Institution, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the lock is for: the same two imports without it."""
-    monkeypatch.setattr(rosters, "_take_turn", lambda *_: None)
-    outcomes: list[object] = []
-    with transaction.atomic():
-        load(institution, numbers(range(5, 15)))
-        second = in_thread(institution, numbers(range(8, 20)), outcomes)
-        wait_until_one_waits()
-    second.join(timeout=20)
-    assert [type(outcome) for outcome in outcomes] == [IntegrityError]
-
-
-@pytest.mark.concurrency
-@pytest.mark.django_db(transaction=True)
-def test_import_that_waits_too_long_is_refused(institution: Institution, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rosters, "LOCK_TIMEOUT", "100ms")
-    outcomes: list[object] = []
-    with transaction.atomic():
-        load(institution, TWO)
-        in_thread(institution, TWO, outcomes).join(timeout=20)
-    assert [outcome.code for outcome in outcomes if isinstance(outcome, RosterRefused)] == ["busy"]
-    assert Roster.objects.count() == 1
-
-
-@pytest.mark.concurrency
-@pytest.mark.django_db(transaction=True)
-def test_many_imports_at_once_end_with_one_whole_list(institution: Institution) -> None:
-    outcomes: list[object] = []
-    lists = [range(300), range(100, 400), range(200, 500), range(300, 600)]
-    threads = [in_thread(institution, numbers(values), outcomes) for values in lists]
-    for thread in threads:
-        thread.join(timeout=30)
-    assert [outcome for outcome in outcomes if not isinstance(outcome, Report)] == []
-    left = [int(number) - 2100_0000 for number, _ in on_list(institution)]
-    assert left in [list(values) for values in lists]
-    assert Roster.objects.count() == 4
