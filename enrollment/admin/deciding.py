@@ -61,15 +61,11 @@ class DecidingAdmin(ScopedAdmin):
         if not form.is_valid():
             return ask(self, request, form, title=_("End the application"), button=_("End it"), rows=_shown(rows))
         by, words = person(request), form.cleaned_data["words"]
-        institutions = dict(rows.values_list("pk", "share__institution_id"))
 
         def end(pk: int) -> Text | None:
-            if not scoping.may_decide_on(by, institutions[pk]):
-                return card_checking.Obstacle.NOT_YOURS.label
-            ended = ending.end_by_staff(enrollment_id=pk, by=by, now=timezone.now(), words=words)
-            return None if ended else _("It had ended already.")
+            return _end(pk, by=by, words=words)
 
-        act_on_each(request, sorted(institutions), end, done=_ended)
+        act_on_each(request, rows.values_list("pk", flat=True).order_by("pk"), end, done=_ended)
         return None
 
     def get_urls(self) -> list[Any]:
@@ -103,6 +99,14 @@ def _decide(operation: Callable[..., Card], *, by: User, **what: Any) -> Text | 
     except card_checking.CannotDecide as error:
         return error.obstacle.label
     return None
+
+
+def _end(pk: int, *, by: User, words: str) -> Text | None:
+    try:
+        ended = ending.end_by_staff(enrollment_id=pk, by=by, now=timezone.now(), words=words)
+    except ending.NotYours:
+        return card_checking.Obstacle.NOT_YOURS.label
+    return None if ended else _("It had ended already.")
 
 
 def _cards_of(rows: Rows) -> list[int]:

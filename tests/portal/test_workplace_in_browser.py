@@ -9,6 +9,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from enrollment.models import ProviderAccount
 from libraries.models import User
+from tests.factories import make_librarian
 from tests.workplace import Scene, make_scene, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -79,3 +80,32 @@ def test_workplace_pages_leave_the_console_clean_and_fit(
             too_wide.append(path)
     assert said == []
     assert too_wide == []
+
+
+def test_librarian_at_work_with_a_clean_console(page: Page, live_server: LiveServer, scene: Scene) -> None:
+    said = go_in(page, live_server, make_librarian(scene.own))
+    page.goto(f"{live_server.url}/en/admin/")
+    page.get_by_role("link", name="card to check").click()
+    page.locator("#result_list tbody input[type=checkbox]").check()
+    page.get_by_label("Action:").select_option("refuse_cards")
+    page.get_by_role("button", name="Run").or_(page.get_by_role("button", name="Go")).click()
+    page.get_by_label("The card is no longer valid.").check()
+    page.get_by_role("button", name="Refuse the card").click()
+    assert page.locator(".messagelist").inner_text() == "1 card is refused."
+
+    page.goto(f"{live_server.url}/en/admin/enrollment/enrollment/")
+    page.get_by_label("Search").fill("bo@example.test")
+    page.get_by_role("button", name="Search").click()
+    assert "bo%40" not in page.url
+    assert "bo@" not in page.url
+    page.locator("#result_list tbody a").click()
+    page.get_by_role("button", name="Confirm the card").click()
+    assert page.locator(".messagelist").inner_text() == "1 card is confirmed."
+    assert page.locator(".path b").all_inner_texts()[-1] == "Place given"
+
+    page.goto(f"{live_server.url}/en/admin/libraries/roster/upload/")
+    content = b"number;valid_until;birth_date\n21000001;2030-12-31;1990-05-18\n;2030-12-31;1990-05-18\n"
+    page.set_input_files("input[type=file]", {"name": "cards.csv", "mimeType": "text/csv", "buffer": content})
+    page.get_by_role("button", name="Send the file").click()
+    assert page.locator("#report").inner_text() == "Checked: nothing has changed"
+    assert said == []
