@@ -67,7 +67,11 @@ class RoleInline(Inline):
         return super().formfield_for_choice_field(db_field, request, **kwargs)
 
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
-        return without_links(super().formfield_for_dbfield(db_field, request, **kwargs))
+        """The table has no label of its own for each field."""
+        field = without_links(super().formfield_for_dbfield(db_field, request, **kwargs))
+        if field is not None:
+            field.widget.attrs["aria-label"] = field.label
+        return field
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return scoping.may(person(request), Role.OPERATOR)
