@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import CharField, F, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Concat, NullIf, Trim
 from django.http import HttpRequest
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from enrollment.admin.base import link_to_application
@@ -43,7 +43,7 @@ class EventAdmin(ScopedAdmin):
 
     @admin.display(description=_("who"), ordering="actor_id")
     def who(self, row: Any) -> str:
-        member = f"#{row.actor_id}" if row.actor_id else _now("the portal")
+        member = f"#{row.actor_id}" if row.actor_id else gettext("the portal")
         return str(row.staff or member)
 
     @admin.display(description=_("application"), ordering="enrollment_id")
