@@ -208,7 +208,7 @@ class Migration(migrations.Migration):
                             ("not_yours", "The name does not match the card."),
                             ("expired", "The card is no longer valid."),
                             ("blocked", "The card is blocked at the desk of the library."),
-                            ("taken", "The card belongs to somebody else's application."),
+                            ("taken", "The library could not see that this card is yours."),
                             ("other", "The library could not confirm the card."),
                         ],
                         max_length=20,

@@ -34,7 +34,7 @@ class Card(models.Model):
         NOT_YOURS = "not_yours", _("The name does not match the card.")
         EXPIRED = "expired", _("The card is no longer valid.")
         BLOCKED = "blocked", _("The card is blocked at the desk of the library.")
-        TAKEN = "taken", _("The card belongs to somebody else's application.")
+        TAKEN = "taken", _("The library could not see that this card is yours.")
         OTHER = "other", _("The library could not confirm the card.")
 
     LIVING = (State.CLAIMED, State.CONFIRMED)
