@@ -99,9 +99,7 @@ def _arcs(dice: Dice, tones: Tones) -> Iterator[str]:
 def _pixels(dice: Dice, tones: Tones) -> Iterator[str]:
     """Digital: squares within squares."""
     for x, y in _tiles():
-        outer, inner = ((tones.deep, tones.light), (tones.light, tones.base), (tones.base, CREAM))[
-            dice.throw(3)
-        ]
+        outer, inner = ((tones.deep, tones.light), (tones.light, tones.base), (tones.base, CREAM))[dice.throw(3)]
         inset = (8, 16, 24)[dice.throw(3)]
         side = TILE - 2 * inset
         yield _path(outer, f"M{x} {y}h{TILE}v{TILE}h-{TILE}z")

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from enrollment import card_checking, history, seats
 from enrollment.eligibility import Reason, reasons_against
-from enrollment.models import Enrollment, Event, Letter, SeatPool
+from enrollment.models import Enrollment, Event, Letter, SeatPool, Share
 from libraries import limits, membership
 from libraries.cards.checks import Answer, Outcome
 from libraries.models import Card, Library, User
@@ -65,24 +65,28 @@ def apply(*, user: User, pool_id: int, application: Application, address: str, n
     Applying twice with the same card gives back the first application. Raises TooManyTries, CardNotAccepted,
     Ineligible or InvalidFact, and has then changed nothing. The question is asked outside any transaction.
     """
-    earlier = _earlier(user, pool_id, application)
-    if earlier is not None:
-        return earlier
     pool = SeatPool.objects.select_related("programme").get(pk=pool_id)
-    reasons = reasons_against(user, pool, application.library, proved=True, now=now)
+    earlier, share = _open_application(user, pool), _share(pool, application)
+    if earlier is not None and _is_same(earlier, application):
+        return earlier
+    reasons = reasons_against(user, pool, share, applied=earlier is not None, proved=True, now=now)
     if reasons:
         raise Ineligible(reasons)
     answer = _ask(application, address=address, now=now)
     return _enter(user=user, pool_id=pool_id, application=application, answer=answer, now=now)
 
 
-def _earlier(user: User, pool_id: int, application: Application) -> Enrollment | None:
-    return (
-        Enrollment.objects.open()
-        .filter(user=user, pool_id=pool_id, card__number=application.number)
-        .filter(card__institution_id=application.library.institution_id)
-        .first()
-    )
+def _open_application(user: User, pool: SeatPool) -> Enrollment | None:
+    return Enrollment.objects.open().filter(user=user, pool=pool).select_related("card").first()
+
+
+def _is_same(earlier: Enrollment, application: Application) -> bool:
+    card = earlier.card
+    return (card.institution_id, card.number) == (application.library.institution_id, application.number)
+
+
+def _share(pool: SeatPool, application: Application) -> Share | None:
+    return pool.shares.filter(institution_id=application.library.institution_id).first()
 
 
 def _ask(application: Application, *, address: str, now: datetime) -> Answer:
@@ -113,21 +117,20 @@ def _enter(*, user: User, pool_id: int, application: Application, answer: Answer
     institution_id, number = application.library.institution_id, application.number
     pools = card_checking.lock_number(institution_id, number, and_pools=[pool_id])
     pool = pools[pool_id]
-    earlier = _earlier(user, pool_id, application)
-    if earlier is not None:
+    earlier, share = _open_application(user, pool), _share(pool, application)
+    if earlier is not None and _is_same(earlier, application):
         return earlier
     proved = answer.outcome == Outcome.CONFIRMED
-    reasons = reasons_against(user, pool, application.library, proved=proved, now=now)
-    if reasons:
+    reasons = reasons_against(user, pool, share, applied=earlier is not None, proved=proved, now=now)
+    if share is None or reasons:
         raise Ineligible(reasons)
     _note_names(user, application)
     if proved:
         card_checking.refuse_unproved_rivals(pools, institution_id, number, keep=user, now=now)
     card = membership.claim(user=user, library=application.library, number=number, answer=answer, now=now)
-    enrollment = _insert(pool, card, application, now=now)
-    for other in pools.values():
-        seats.allocate(other, now=now)
-    return _answer(enrollment, card, now=now)
+    enrollment = _insert(share, card, application, now=now)
+    given = [each for other in pools.values() for each in seats.allocate(other, now=now)]
+    return _answer(enrollment, given, now=now)
 
 
 def _note_names(user: User, application: Application) -> None:
@@ -136,10 +139,10 @@ def _note_names(user: User, application: Application) -> None:
     user.save(update_fields=["first_name", "last_name", "language"])
 
 
-def _insert(pool: SeatPool, card: Card, application: Application, *, now: datetime) -> Enrollment:
+def _insert(share: Share, card: Card, application: Application, *, now: datetime) -> Enrollment:
     enrollment = Enrollment.objects.create(
-        pool=pool,
-        share=pool.shares.get(institution_id=card.institution_id),
+        pool_id=share.pool_id,
+        share=share,
         user_id=card.user_id,
         card=card,
         applied_at=now,
@@ -157,10 +160,11 @@ def _insert(pool: SeatPool, card: Card, application: Application, *, now: dateti
     return enrollment
 
 
-def _answer(enrollment: Enrollment, card: Card, *, now: datetime) -> Enrollment:
+def _answer(enrollment: Enrollment, given: Sequence[Enrollment], *, now: datetime) -> Enrollment:
     """The application as it stands after the seats were given out; who got none is told about the queue."""
-    enrollment.refresh_from_db()
-    if enrollment.state == Enrollment.State.WAITING:
-        history.record(Event.Kind.QUEUED, now=now, enrollment=enrollment)
-        Letter.objects.owe(Letter.Kind.IN_QUEUE, enrollment, now=now)
+    for each in given:
+        if each.pk == enrollment.pk:
+            return each
+    history.record(Event.Kind.QUEUED, now=now, enrollment=enrollment)
+    Letter.objects.owe(Letter.Kind.IN_QUEUE, enrollment, now=now)
     return enrollment

@@ -8,8 +8,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from enrollment.models import Enrollment, SeatPool, Share
-from libraries.models import Card, Library, User
+from enrollment.models import SeatPool, Share
+from libraries.models import Card, User
 
 # So many cards may wait for their check at one institution: invented cards must not fill a pool.
 UNPROVED_PER_INSTITUTION = 500
@@ -38,16 +38,20 @@ def programme_reasons(pool: SeatPool, *, now: datetime) -> list[Reason]:
     return [] if pool.programme.is_open_on(day) else [Reason.CLOSED]
 
 
-def reasons_against(user: User, pool: SeatPool, library: Library, *, proved: bool, now: datetime) -> list[Reason]:
-    """All that stands against this application; `proved` says that the card check has confirmed the card."""
+def reasons_against(
+    user: User, pool: SeatPool, share: Share | None, *, applied: bool, proved: bool, now: datetime
+) -> list[Reason]:
+    """All that stands against an application: `share` is that of the card's institution, None where it does not take
+    part; `applied` says that the user has an open application there, `proved` that the card check has confirmed the
+    card."""
     reasons = programme_reasons(pool, now=now)
     if not user.is_active:
         reasons.append(Reason.ACCOUNT_CLOSED)
-    if Enrollment.objects.open().filter(pool=pool, user=user).exists():
+    if applied:
         reasons.append(Reason.ALREADY_APPLIED)
-    if not Share.objects.filter(pool=pool, institution_id=library.institution_id).exists():
+    if share is None:
         reasons.append(Reason.NOT_TAKING_PART)
-    if not proved and _unproved(library.institution_id) >= UNPROVED_PER_INSTITUTION:
+    elif not proved and _unproved(share.institution_id) >= UNPROVED_PER_INSTITUTION:
         reasons.append(Reason.LIBRARY_BUSY)
     return reasons
 

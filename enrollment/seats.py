@@ -167,7 +167,8 @@ def _owe_accounts(pool: SeatPool, user_ids: Sequence[int], *, now: datetime) -> 
     provider_id = pool.programme.provider_id
     known = ProviderAccount.objects.filter(provider_id=provider_id, user_id__in=user_ids)
     have = set(known.select_for_update(no_key=True).order_by("id").values_list("user_id", flat=True))
-    known.update(must_be_active=True, **ProviderAccount.debt(now))
+    if have:
+        known.update(must_be_active=True, **ProviderAccount.debt(now))
     ProviderAccount.objects.bulk_create(
         [
             ProviderAccount(user_id=user_id, provider_id=provider_id, must_be_active=True, due_at=now)

@@ -3,7 +3,7 @@
 import colorsys
 from dataclasses import dataclass
 
-# The papers of static/css/site.css: the text color has to hold on the darker of the light ones, and the other way round.
+# The papers of static/css/site.css: text has to hold on the darker of the light ones, and the other way round.
 LIGHT_PAPER, DARK_PAPER = "#f6f0e4", "#2b251e"
 WHITE, BLACK = "#ffffff", "#16110c"
 ENOUGH = 4.5

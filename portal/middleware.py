@@ -37,7 +37,7 @@ def _is_plain_page(request: HttpRequest) -> bool:
         return False
     language = min(OTHER_LANGUAGES)
     with override(language):
-        return is_valid_path(f"/{language}{request.path_info}")
+        return bool(is_valid_path(f"/{language}{request.path_info}"))
 
 
 def _prefixed(address: str, language: str) -> str:

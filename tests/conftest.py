@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 CHROMIUM_ARGUMENTS = [
     "--disable-gpu",
@@ -39,3 +40,10 @@ def browser_type_launch_args() -> dict[str, object]:
     """Chromium's own sandbox does not work as root."""
     as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
     return {"executable_path": str(Path(chromium() or "")), "args": CHROMIUM_ARGUMENTS + as_root}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_where_they_are_written() -> None:
+    """Collecting and naming them by their content is tested apart, in portal/test_static.py."""
+    settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.WHITENOISE_AUTOREFRESH = settings.WHITENOISE_USE_FINDERS = True

@@ -34,9 +34,7 @@ PLAIN_LOOK = {"tone": "info", "icon": "info", "role": "status"}
 @register.simple_tag
 def icon(name: str) -> SafeString:
     address = f"{static('img/icons.svg')}#{name}"
-    return format_html(
-        '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}"/></svg>', address
-    )
+    return format_html('<svg class="icon" aria-hidden="true" focusable="false"><use href="{}"/></svg>', address)
 
 
 @register.simple_tag
@@ -65,7 +63,12 @@ def language_switch(context: template.Context) -> dict[str, Any]:
     request = context.get("request")
     address = request.get_full_path() if request else "/"
     choices = [
-        {"code": code, "name": NATIVE_NAMES[code], "address": in_language(address, code), "current": code == get_language()}
+        {
+            "code": code,
+            "name": NATIVE_NAMES[code],
+            "address": in_language(address, code),
+            "current": code == get_language(),
+        }
         for code, _name in settings.LANGUAGES
     ]
     return {"choices": choices, "csrf_token": context.get("csrf_token")}

@@ -27,7 +27,7 @@ class WishForm(forms.Form):
 
     def __init__(self, offers: Sequence[Offer], wish: Wish) -> None:
         super().__init__(initial=vars(wish), label_suffix="")
-        self.fields["words"].widget.input_type = "search"  # type: ignore[attr-defined]
+        self.fields["words"].widget.input_type = "search"
         for name, choices in _choices(offers).items():
             self.fields[name].choices = [("", _("All")), *choices]  # type: ignore[attr-defined]
 
@@ -59,7 +59,7 @@ def _enrollment(request: HttpRequest, own: Offer | None) -> Enrollment | None:
 
 def _wish(asked: QueryDict, offers: Sequence[Offer]) -> Wish:
     known = {name: {value for value, _label in choices} for name, choices in _choices(offers).items()}
-    chosen = {name: asked[name] for name in known if asked.get(name) in known[name]}
+    chosen = {name: str(asked[name]) for name in known if asked.get(name) in known[name]}
     return Wish(words=asked.get("words", "").strip()[:100], **chosen)
 
 

@@ -28,4 +28,4 @@ def theme(request: HttpRequest, slug: str) -> HttpResponse:
     """The institution's color as a stylesheet, because a strict policy allows no styles in the page."""
     institution = get_object_or_404(Institution, slug=slug)
     context = {"shades": accent_for(institution.color)}
-    return render(request, "enrollment/theme.css", context, content_type="text/css")
+    return render(request, "enrollment/theme.css", context, content_type="text/css; charset=utf-8")

@@ -1,0 +1,140 @@
+"""What is on the shelf can be found, and what is not is said politely."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from catalog.models import Programme
+from tests.enrollment.views.shelf_of_courses import days_from_now, make_course, offer_course
+from tests.factories import make_library, make_member, make_programme
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def programme() -> Programme:
+    programme = make_programme(institutions=[make_library().institution])
+    offer_course(programme, make_course("Spaans voor beginners"))
+    offer_course(programme, make_course("Français: conversation", language="fr", level="B1", hours=18))
+    offer_course(programme, make_course("Beter slapen", area="health", level="starter", hours=4))
+    return programme
+
+
+def page(client: Client, address: str) -> str:
+    response = client.get(address)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def titles(client: Client, query: str = "") -> list[str]:
+    found = page(client, f"/courses/{query}").split('id="results"', 1)[1]
+    return re.findall(r'<a href="/courses/[^"]+/">([^<]+)</a>', found)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("?area=health", ["Beter slapen"]),
+        ("?level=A1", ["Spaans voor beginners"]),
+        ("?language=fr", ["Français: conversation"]),
+        ("?length=short", ["Beter slapen"]),
+        ("?words=SPAANS", ["Spaans voor beginners"]),
+        ("?words=francais", ["Français: conversation"]),
+        ("?words=+slapen+&area=health", ["Beter slapen"]),
+        ("?words=slapen&area=languages", []),
+    ],
+)
+def test_courses_are_found(client: Client, programme: Programme, query: str, found: list[str]) -> None:
+    assert titles(client, query) == found
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?area=nowhere&level=Z9&language=xx&length=forever",
+        "?area=%00&level=%00",
+        "?area=health'--&area=",
+        "?length=__class__",
+        "?unknown=1",
+        "?area=%ff%fe",
+        "?words=",
+    ],
+)
+def test_senseless_choices_are_left_out(client: Client, programme: Programme, query: str) -> None:
+    assert len(titles(client, query)) == 3
+
+
+@pytest.mark.parametrize("query", ["?words=%00", "?words=" + "x" * 3000, "?words=%3Cscript%3E", "?words=%F0%9F%98%80"])
+def test_senseless_words_find_nothing_and_harm_nothing(client: Client, programme: Programme, query: str) -> None:
+    assert titles(client, query) == []
+    assert "<script>" not in page(client, f"/courses/{query}")
+
+
+def test_nothing_found_says_what_to_do(client: Client, programme: Programme) -> None:
+    text = page(client, "/en/courses/?words=zumba")
+    assert "No title has “zumba” in it" in text
+    assert "Show all courses" in text
+
+
+def test_courses_not_on_the_shelf_today_are_not_listed(client: Client, programme: Programme) -> None:
+    offer_course(programme, make_course("Gone"), offered_until=days_from_now(0))
+    offer_course(programme, make_course("Later"), offered_from=days_from_now(1))
+    closed = make_programme("closed", opens_on=days_from_now(-90), closes_on=days_from_now(-1))
+    offer_course(closed, make_course("Of a closed programme"))
+    make_course("Never offered")
+    assert len(titles(client)) == 3
+
+
+def test_a_course_of_two_programmes_is_listed_once(client: Client, programme: Programme) -> None:
+    course = make_course("Blind typen")
+    offer_course(programme, course, offered_until=days_from_now(5))
+    offer_course(make_programme("second"), course)
+    assert titles(client, "?words=typen") == ["Blind typen"]
+    assert "no end planned" in page(client, "/en/courses/blind-typen/")
+
+
+def test_new_courses_and_those_that_leave_are_marked(client: Client, programme: Programme) -> None:
+    offer_course(programme, make_course("Fresh"), offered_from=days_from_now(-2))
+    offer_course(programme, make_course("Leaving"), offered_until=days_from_now(9))
+    tags = re.findall(r'class="tag[^"]*">([^<]+)<', page(client, "/en/courses/"))
+    last = days_from_now(8)
+    assert tags == ["New", f"Until {last.day} {last:%B}"]
+
+
+def test_course_says_what_it_is_and_how_to_get_a_place(client: Client, programme: Programme) -> None:
+    text = page(client, "/en/courses/spaans-voor-beginners/")
+    assert "Level A1: your first words and sentences." in text
+    assert "about 20 hours, at your own pace" in text
+    assert "no end planned" in text
+    assert 'href="/en/join/"' in text
+
+
+def test_course_says_when_it_is_gone(client: Client, programme: Programme) -> None:
+    make_course("Windows 95")
+    text = page(client, "/en/courses/windows-95/")
+    assert "This course is not on the shelf now" in text
+    assert 'href="/en/join/"' not in text
+
+
+def test_course_knows_whose_place_it_is(client: Client, programme: Programme) -> None:
+    ada = make_member(programme=programme)
+    client.force_login(ada.user)
+    assert "You have applied" in page(client, "/en/courses/beter-slapen/")
+
+
+def test_unknown_course_is_not_found(client: Client) -> None:
+    assert client.get("/courses/no-such-course/").status_code == 404
+
+
+def test_courses_cost_the_same_with_much_as_with_little(
+    client: Client, programme: Programme, django_assert_num_queries: Callable[[int], Any]
+) -> None:
+    for number in range(10):
+        offer_course(programme, make_course(f"Course {number}", area=f"area-{number}"))
+    with django_assert_num_queries(1):
+        client.get("/courses/")
+    with django_assert_num_queries(2):
+        client.get("/courses/beter-slapen/")
