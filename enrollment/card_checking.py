@@ -82,8 +82,8 @@ def lock_number(institution_id: int, number: str, *, and_pools: Iterable[int] = 
     Raises ChangedMeanwhile when an application in yet another pool came in while we waited for the locks.
     """
     pools = seats.lock_all({*and_pools, *_pools_of(institution_id, number)})
-    membership.open_cards(institution_id, number)
-    if not set(_pools_of(institution_id, number)) <= pools.keys():
+    cards = membership.open_cards(institution_id, number)
+    if cards and not set(_pools_of(institution_id, number)) <= pools.keys():
         raise seats.ChangedMeanwhile
     return pools
 

@@ -58,4 +58,5 @@ def reasons_against(
 
 def _unproved(institution_id: int) -> int:
     waiting = Card.objects.filter(institution_id=institution_id, state__in=[Card.State.CLAIMED, Card.State.DISPUTED])
-    return waiting.count()
+    # Counted no further than it matters.
+    return waiting[:UNPROVED_PER_INSTITUTION].count()
