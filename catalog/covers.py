@@ -118,16 +118,16 @@ def _bars(dice: Dice, tones: Tones) -> Iterator[str]:
 
 def _dials(dice: Dice, tones: Tones) -> Iterator[str]:
     """Time: rings, and a slice of the clock."""
-    x, y = 96 + 32 * dice.throw(5), 64 + 32 * dice.throw(3)
+    x, y = 96 + 16 * dice.throw(9), 64 + 16 * dice.throw(5)
     for radius, fill in ((208, tones.deep), (152, tones.base), (112, tones.light), (72, tones.base)):
         yield _circle(fill, x, y, radius)
-    start, turn = dice.throw(12), 2 + dice.throw(4)
+    start, turn = dice.throw(24) / 2, 2 + dice.throw(7) / 2
     (ax, ay), (bx, by) = (_on_dial(x, y, hour) for hour in (start, start + turn))
     yield _path(CREAM, f"M{x} {y}L{ax} {ay}A112 112 0 0 1 {bx} {by}z")
     yield _circle(tones.deep, x, y, 16)
 
 
-def _on_dial(x: int, y: int, hour: int) -> tuple[int, int]:
+def _on_dial(x: int, y: int, hour: float) -> tuple[int, int]:
     angle = 2 * pi * hour / 12
     return round(x + 112 * sin(angle)), round(y - 112 * cos(angle))
 
