@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -12,11 +12,11 @@ from django.utils.translation import ngettext
 
 from enrollment import cap, tasks
 from enrollment.admin.base import ask
-from enrollment.admin_forms import CapForm
-from enrollment.models import CapChange, SeatPool, Share
+from enrollment.admin_forms import CapForm, LetInForm, OpenPoolForm
+from enrollment.models import CapChange, SeatPool
 from enrollment.reports import workload
 from libraries import scoping
-from libraries.scoped_admin import Role, ScopedAdmin, ScopedRelatedFilter, person
+from libraries.scoped_admin import Role, ScopedAdmin, person
 
 
 @admin.register(SeatPool)
@@ -40,9 +40,28 @@ class PoolAdmin(ScopedAdmin):
     def has_change_cap_permission(self, request: HttpRequest) -> bool:
         return scoping.may(person(request), Role.COORDINATOR)
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.has_change_cap_permission(request)
+
     def get_urls(self) -> list[Any]:
-        view = self.admin_site.admin_view(self.cap_view)
-        return [path("<int:pk>/cap/", view, name="enrollment_seatpool_cap"), *super().get_urls()]
+        cap_view, let_in_view = (self.admin_site.admin_view(view) for view in (self.cap_view, self.let_in_view))
+        return [
+            path("<int:pk>/cap/", cap_view, name="enrollment_seatpool_cap"),
+            path("<int:pk>/institutions/", let_in_view, name="enrollment_seatpool_let_in"),
+            *super().get_urls(),
+        ]
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = OpenPoolForm(request.POST or None)
+        if form.is_valid() and (pool := _open_pool(request, form)):
+            return HttpResponseRedirect(reverse("admin:enrollment_seatpool_change", args=[pool.pk]))
+        title, button = _("Give a programme its places"), _("Open these places")
+        back = reverse("admin:enrollment_seatpool_changelist")
+        return ask(self, request, form, title=title, button=button, back=back, template="admin/pool_form.html")
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -52,17 +71,47 @@ class PoolAdmin(ScopedAdmin):
         extra["may_change_cap"] = self.has_change_cap_permission(request)
         return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
 
-    def cap_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        if not self.has_change_cap_permission(request):
+    def let_in_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        form = LetInForm(request.POST or None, pool=self._pool(request, pk))
+        back = reverse("admin:enrollment_seatpool_change", args=[pk])
+        if form.is_valid():
+            chosen = [institution.pk for institution in form.cleaned_data["institutions"]]
+            cap.let_in(pool_id=pk, institution_ids=chosen, by=person(request), now=timezone.now())
+            messages.success(request, _("Members of these institutions can apply now."))
+            return HttpResponseRedirect(back)
+        title, button = _("Let more institutions take part"), _("Let them take part")
+        return ask(self, request, form, title=title, button=button, back=back, template="admin/pool_form.html")
+
+    def _pool(self, request: HttpRequest, pk: int) -> SeatPool:
+        pool = self.get_object(request, str(pk)) if self.has_change_cap_permission(request) else None
+        if pool is None:
             raise PermissionDenied
-        pool = self.get_object(request, str(pk))
-        if not isinstance(pool, SeatPool):
-            raise Http404
+        assert isinstance(pool, SeatPool)
+        return pool
+
+    def cap_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        pool = self._pool(request, pk)
         form = CapForm(request.POST or None, initial={"cap": pool.limit})
         if form.is_valid() and _change_cap(request, pool, form):
             return HttpResponseRedirect(reverse("admin:enrollment_seatpool_change", args=[pk]))
         title, button = _("Change the number of places"), _("Change it and give out the places")
         return ask(self, request, form, title=title, button=button, template="admin/cap.html", **_facts(request, pool))
+
+
+def _open_pool(request: HttpRequest, form: OpenPoolForm) -> SeatPool | None:
+    told = form.cleaned_data
+    try:
+        return cap.open_pool(
+            programme_id=told["programme"].pk,
+            cap=told["cap"],
+            institution_ids=[institution.pk for institution in told["institutions"]],
+            reason=told["reason"],
+            by=person(request),
+            now=timezone.now(),
+        )
+    except cap.CannotChange as error:
+        form.add_error(None, error.obstacle.label)
+        return None
 
 
 def _change_cap(request: HttpRequest, pool: SeatPool, form: CapForm) -> bool:
@@ -87,18 +136,3 @@ def _facts(request: HttpRequest, pool: SeatPool) -> dict[str, Any]:
     ledger = CapChange.objects.filter(pool=pool).select_related("by")
     figures = every.get(pool.pk) or workload.ProgrammeFigures(pool, workload.of_pool(pool), [])
     return {"pool": pool, "figures": figures, "ledger": ledger}
-
-
-@admin.register(Share)
-class ShareAdmin(ScopedAdmin):
-    institution_path = "institution"
-    list_display = ("institution", "programme", "floor", "ceiling", "taken")
-    list_filter = (("pool__programme", ScopedRelatedFilter), ("institution", ScopedRelatedFilter))
-    list_select_related = ("institution", "pool__programme")
-    fields = ("institution", "programme", "floor", "ceiling", "taken")
-    readonly_fields = ("programme",)
-    ordering = ("institution__name", "pool_id")
-
-    @admin.display(description=_("programme"), ordering="pool__programme__name")
-    def programme(self, share: Share) -> str:
-        return share.pool.programme.name

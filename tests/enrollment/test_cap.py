@@ -1,12 +1,22 @@
 """The cap changes through one door, with a reason and a ledger line, and never takes a seat away."""
 
+from typing import Any
+
 import pytest
 
 from enrollment import cap, ending
 from enrollment.cap import Obstacle
-from enrollment.models import CapChange, Enrollment, Event, SeatPool
+from enrollment.models import CapChange, Enrollment, Event, SeatPool, Share
 from libraries.models import User
-from tests.factories import NOW, make_coordinator, make_librarian, make_library, make_member, make_programme
+from tests.factories import (
+    NOW,
+    make_coordinator,
+    make_institution,
+    make_librarian,
+    make_library,
+    make_member,
+    make_programme,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -83,3 +93,28 @@ def test_cap_is_refused_without_role_reason_change_or_sense(mo: User) -> None:
     assert obstacle(mo, 1) == Obstacle.BELOW_FLOORS
     pool.refresh_from_db()
     assert (pool.cap, CapChange.objects.count()) == (3, 0)
+
+
+def test_open_pool_gives_a_programme_seats_once_with_a_line_in_the_ledger(mo: User) -> None:
+    programme = make_programme()
+    programme.pool.shares.all().delete()
+    programme.pool.delete()
+    halle = make_institution("halle")
+    told: dict[str, Any] = {"programme_id": programme.pk, "cap": 5, "institution_ids": [halle.pk], "by": mo, "now": NOW}
+    pool = cap.open_pool(reason="The pilot", **told)
+    shares = list(pool.shares.values_list("institution__slug", "floor", "ceiling"))
+    assert (pool.cap, shares) == (5, [("halle", 0, None)])
+    assert list(CapChange.objects.values_list("old_cap", "new_cap", "reason")) == [(0, 5, "The pilot")]
+    assert list(Event.objects.order_by("id").values_list("kind", flat=True)) == ["cap_changed", "share_changed"]
+    with pytest.raises(cap.CannotChange, match="opened"):
+        cap.open_pool(reason="Once more", **told)
+
+
+def test_let_in_adds_a_share_to_whoever_has_none(mo: User) -> None:
+    pool = make_programme(cap=5).pool
+    halle = make_institution("halle")
+    both = [halle.pk, *pool.shares.values_list("institution_id", flat=True)]
+    assert [cap.let_in(pool_id=pool.pk, institution_ids=both, by=mo, now=NOW) for _ in range(2)] == [1, 0]
+    assert Share.objects.filter(pool=pool).count() == 2
+    with pytest.raises(cap.CannotChange, match="not_coordinator"):
+        cap.let_in(pool_id=pool.pk, institution_ids=both, by=make_librarian(), now=NOW)

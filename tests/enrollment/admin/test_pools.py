@@ -95,3 +95,33 @@ def test_institution_outside_the_programme_still_has_the_page(programme: Program
     page = lin.get(reverse("admin:enrollment_seatpool_change", args=[programme.pool.pk]))
     assert page.context["figures"].institutions == []
     assert page.context["figures"].total.waiting == 2
+
+
+def test_coordinator_opens_the_places_of_a_programme(programme: Programme) -> None:
+    halle = make_institution("halle")
+    new = Programme.objects.create(slug="new", name="New", provider=programme.provider, opens_on=programme.opens_on)
+    mo = sign_in(make_coordinator())
+    page = reverse("admin:enrollment_seatpool_add")
+    told = {"programme": new.pk, "cap": "50", "institutions": [halle.pk], "reason": "A second programme"}
+    assert mo.post(page, told | {"reason": ""}).context["form"].errors.keys() == {"reason"}
+    answer = mo.post(page, told)
+    assert answer["Location"] == reverse("admin:enrollment_seatpool_change", args=[new.pool.pk])
+    assert (new.pool.cap, list(new.pool.shares.values_list("institution__slug", flat=True))) == (50, ["halle"])
+    assert mo.post(page, told).context["form"].errors.keys() == {"programme"}
+
+
+def test_coordinator_lets_an_institution_take_part(programme: Programme) -> None:
+    halle = make_institution("halle")
+    page = reverse("admin:enrollment_seatpool_let_in", args=[programme.pool.pk])
+    mo = sign_in(make_coordinator())
+    assert list(mo.get(page).context["form"].fields["institutions"].queryset) == [halle]
+    assert mo.post(page, {"apply": "yes"}).context["form"].errors.keys() == {"institutions"}
+    mo.post(page, {"institutions": [halle.pk]})
+    assert programme.pool.shares.filter(institution=halle).exists()
+
+
+def test_only_a_coordinator_opens_places_or_lets_take_part(programme: Programme) -> None:
+    li = sign_in(make_librarian(email="li@example.test"))
+    let_in = reverse("admin:enrollment_seatpool_let_in", args=[programme.pool.pk])
+    for page in (reverse("admin:enrollment_seatpool_add"), let_in):
+        assert (li.get(page).status_code, li.post(page, {}).status_code) == (403, 403)

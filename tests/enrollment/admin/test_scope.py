@@ -205,7 +205,8 @@ def test_superuser_cannot_write_by_hand_what_operations_decide(scene: Scene) -> 
     guarded = (Enrollment, SeatPool, Share, ProviderAccount, Letter, Event, Roster)
     for model in guarded:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
-        assert root.get(reverse(f"{name}_add")).status_code == 403
+        if model is not SeatPool:  # opened by an operation, see test_pools
+            assert root.get(reverse(f"{name}_add")).status_code == 403
         row = model._default_manager.latest("pk")
         assert root.post(reverse(f"{name}_change", args=[row.pk]), {"taken": "0"}).status_code == 403
 
