@@ -12,7 +12,7 @@ from tests.factories import make_coordinator, make_librarian, make_staff
 from tests.workplace import Scene, make_scene, sign_in
 
 pytestmark = pytest.mark.django_db
-LIST = "/admin/enrollment/provideraccount/"
+LIST = "/en/admin/enrollment/provideraccount/"
 
 
 @pytest.fixture

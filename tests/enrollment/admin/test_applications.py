@@ -20,7 +20,7 @@ from tests.factories import (
 from tests.workplace import Scene, make_scene, sign_in
 
 pytestmark = pytest.mark.django_db
-LIST = "/admin/enrollment/enrollment/"
+LIST = "/en/admin/enrollment/enrollment/"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.factories import NOW, make_institution, make_librarian
 from tests.workplace import sign_in
 
 pytestmark = pytest.mark.django_db
-UPLOAD = "/admin/libraries/roster/upload/"
+UPLOAD = "/en/admin/libraries/roster/upload/"
 GOOD = b"number;valid_until;birth_date\n21000001;2030-12-31;1990-05-18\n;2030-12-31;1990-05-18\n21000002;;1980-01-01\n"
 
 
@@ -44,7 +44,7 @@ def test_checking_changes_nothing_and_tells_all(lin: Client, institution: Instit
 def test_importing_replaces_the_list_and_is_recorded(lin: Client, institution: Institution) -> None:
     page = send(lin, institution)
     roster = Roster.objects.get()
-    assert page.redirect_chain == [(f"/admin/libraries/roster/{roster.pk}/change/", 302)]
+    assert page.redirect_chain == [(f"/en/admin/libraries/roster/{roster.pk}/change/", 302)]
     assert "The card number is missing." in page.content.decode()
     assert sorted(RosterEntry.objects.values_list("number", flat=True)) == ["21000001", "21000002"]
     event = Event.objects.get()
