@@ -20,6 +20,11 @@ class Outcome:
     times: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
+    def add(self, other: Outcome) -> None:
+        self.statuses += other.statuses
+        self.times += other.times
+        self.seconds += other.seconds
+
     @property
     def per_second(self) -> float:
         return len(self.times) / self.seconds
