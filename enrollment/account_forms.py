@@ -12,8 +12,8 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 _LABELS = {
-    "login": _("Mail address"),
-    "email": _("Mail address"),
+    "login": _("Email address"),
+    "email": _("Email address"),
     "password": _("Password"),
     "oldpassword": _("Password that you have now"),
     "password1": _("New password"),

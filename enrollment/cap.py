@@ -23,7 +23,7 @@ class Obstacle(models.TextChoices):
     OPENED = "opened", _("This programme has places already.")
     BELOW_FLOORS = "below_floors", _("The institutions are guaranteed more places than that.")
     TOO_LOW = "too_low", _("The number of places cannot be below zero.")
-    TOO_HIGH = "too_high", _("That is more places than anybody can mean.")
+    TOO_HIGH = "too_high", _("This number is too high. Check it.")
 
 
 class CannotChange(Exception):

@@ -22,7 +22,8 @@ MOST_TYPED = 10_000
 # Each in its own words, so that everybody finds theirs.
 LANGUAGES = [("nl", "Nederlands"), ("fr", "Français"), ("en", "English")]
 NATIONAL_NUMBER = _(
-    "This looks like your national register number. We may not keep that. Use the number of your library card."
+    "This looks like your national register number. We are not allowed to keep that. "
+    "Use the number of your library card."
 )
 NUMBER_ERRORS = {
     "empty": _("Fill in the number of your library card."),
@@ -50,12 +51,12 @@ OUTCOME_ERRORS: Mapping[Outcome, tuple[str, Any]] = {
 
 class EmailForm(forms.Form):
     email = forms.EmailField(
-        label=_("Your mail address"),
+        label=_("Your email address"),
         max_length=254,
         error_messages={
-            "required": _("Fill in your mail address."),
-            "invalid": _("This is not a complete mail address. For example: name@example.be."),
-            "max_length": _("This mail address is too long."),
+            "required": _("Fill in your email address."),
+            "invalid": _("This is not a complete email address. For example: name@example.be."),
+            "max_length": _("This email address is too long."),
         },
         widget=forms.EmailInput(attrs={"autocomplete": "email", "spellcheck": "false"}),
     )
@@ -117,7 +118,7 @@ class NameField(forms.CharField):
     @staticmethod
     def _check_content(name: str) -> None:
         if any(unicodedata.category(character) in ("Cc", "Co", "Cs") for character in name):
-            raise ValidationError(_("This name has signs that cannot be read. Type it again."))
+            raise ValidationError(_("This name has characters that we cannot read. Type it again."))
         if numbers.contains_national_number(name):
             raise ValidationError(NATIONAL_NUMBER)
 
@@ -125,7 +126,7 @@ class NameField(forms.CharField):
 class CardForm(forms.Form):
     number = forms.CharField(
         label=_("Number of your library card"),
-        help_text=_("You find it on your card, near the bars. Spaces and dots do not matter."),
+        help_text=_("You find it on your card, near the barcode. Spaces and dots do not matter."),
         max_length=MOST_TYPED,
         error_messages={"required": NUMBER_ERRORS["empty"], "max_length": NUMBER_ERRORS["too_long"]},
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),

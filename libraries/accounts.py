@@ -33,7 +33,7 @@ HOUR = timedelta(hours=1)
 
 
 class TooManyCodes(Exception):
-    """Too many codes were asked for with this mail address, or from this network."""
+    """Too many codes were asked for with this email address, or from this network."""
 
 
 class CannotSend(Exception):

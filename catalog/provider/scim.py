@@ -1,6 +1,6 @@
 """SCIM 2.0 (RFC 7643, 7644). The base URL ends with the version, such as https://…/v2.
 
-The user name is the mail address, because people sign in with it; our own id is the externalId.
+The user name is the email address, because people sign in with it; our own id is the externalId.
 """
 
 import json

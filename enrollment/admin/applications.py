@@ -73,7 +73,7 @@ class ApplicationAdmin(DecidingAdmin):
     )
     list_select_related = ("user", "card__library", "pool__programme")
     search_fields = ("user__first_name", "user__last_name", "user__email", "card__number")
-    search_help_text = _("A name, a mail address or a card number. The list keeps it for a quarter of an hour.")
+    search_help_text = _("A name, an email address or a card number. The list keeps it for a quarter of an hour.")
     fields = ("state",)
     change_form_template = "admin/application.html"
     change_list_template = "admin/applications.html"

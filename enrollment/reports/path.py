@@ -112,7 +112,7 @@ def _ending(event: Event) -> str:
     words: dict[str, str] = {
         EndReason.GIVEN_BACK: _("You gave your place back"),
         EndReason.WITHDRAWN: _("You took back your application"),
-        EndReason.TERM_OVER: _("The time of your place is over"),
+        EndReason.TERM_OVER: _("Your place has run its full time"),
         EndReason.BY_STAFF: _("Your library ended your place"),
         EndReason.CARD_REFUSED: _("Your application ended"),
     }
@@ -140,7 +140,7 @@ def _account_step(enrollment: Enrollment, account: ProviderAccount | None) -> St
     if account is not None and account.is_ready:
         return Step(Stage.NOW, _("You can start"), note=_("Choose your courses at %(provider)s.") % provider)
     if account is not None and account.stuck_at is not None:
-        note = _("Opening it takes longer than it should. You do not have to do anything: somebody looks at it.")
+        note = _("This is taking longer than usual. You do not have to do anything: we are looking into it.")
     else:
         note = _("This takes a few minutes. We send you a mail as soon as you can start.")
     return Step(Stage.NOW, _("%(provider)s opens your account") % provider, note=note)

@@ -1,4 +1,4 @@
-"""Join in three steps: mail address, code, card; one question a screen, and every screen works without script."""
+"""Join in three steps: email address, code, card; one question a screen, and every screen works without script."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def mail(request: HttpRequest) -> HttpResponse:
 
 
 def mail_step(request: HttpRequest, *, template: str, destination: str) -> HttpResponse:
-    """Ask for a mail address, send a code to it, and go on to the page that asks for the code."""
+    """Ask for an email address, send a code to it, and go on to the page that asks for the code."""
     form = EmailForm(request.POST or None)
     trouble, status = "", HTTPStatus.OK
     if form.is_valid():

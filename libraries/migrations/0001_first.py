@@ -90,7 +90,7 @@ class Migration(migrations.Migration):
                         verbose_name="superuser status",
                     ),
                 ),
-                ("email", models.EmailField(max_length=254, unique=True, verbose_name="mail address")),
+                ("email", models.EmailField(max_length=254, unique=True, verbose_name="email address")),
                 ("first_name", models.CharField(blank=True, max_length=100, verbose_name="first name")),
                 ("last_name", models.CharField(blank=True, max_length=100, verbose_name="last name")),
                 (

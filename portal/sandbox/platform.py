@@ -3,7 +3,7 @@
     python -m portal.sandbox.platform --port 8300 --state accounts.jsonl --token …
 
 On the loopback address only. The API (/v2) wants the token; the page and /state.json show the accounts to
-whoever sits at this machine. Nothing is logged: requests carry names and mail addresses.
+whoever sits at this machine. Nothing is logged: requests carry names and email addresses.
 """
 
 import argparse

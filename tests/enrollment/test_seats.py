@@ -37,7 +37,7 @@ def queue(programme: Programme, names: str, institution: Institution) -> None:
 
 
 def who(programme: Programme, *states: str) -> str:
-    """The first letters of the mail addresses of those in these states, in queue order."""
+    """The first letters of the email addresses of those in these states, in queue order."""
     found = Enrollment.objects.filter(pool=programme.pool, state__in=states).in_queue_order()
     return "".join(found.values_list("user__email", flat=True)).replace("@example.test", "")
 

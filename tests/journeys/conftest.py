@@ -131,10 +131,10 @@ class Member(Person):
         self.email = f"{name.lower()}.{self.number}@example.test"
 
     def applies(self, *, library: str) -> None:
-        """From the front page to the result: mail address, code, library, card."""
+        """From the front page to the result: email address, code, library, card."""
         self.page.goto("/en/")
         self.page.get_by_role("link", name=re.compile("Apply for your place|Join the queue")).first.click()
-        self.fill("Your mail address", self.email)
+        self.fill("Your email address", self.email)
         self.press("Send me a code")
         code = re.search(r"\d{4}-\d{4}", self.demo.mail_to(self.email, "code"))
         assert code is not None
@@ -154,7 +154,7 @@ class Staff(Person):
         """With a password and the code of the second factor."""
         account = next(each for each in DEMO_ACCOUNTS if each.email == email)
         self.page.goto("/en/admin/")
-        self.page.get_by_label("Mail address").fill(email)
+        self.page.get_by_label("Email address").fill(email)
         self.page.get_by_label("Password").fill(account.password)
         self.press("Sign in")
         self.page.locator("input[name=code]").fill(self._code(email))

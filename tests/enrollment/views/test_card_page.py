@@ -22,7 +22,8 @@ pytestmark = pytest.mark.django_db
 
 NATIONAL = "93.05.18-223.61"
 NATIONAL_ERROR = (
-    "This looks like your national register number. We may not keep that. Use the number of your library card."
+    "This looks like your national register number. We are not allowed to keep that. "
+    "Use the number of your library card."
 )
 
 
@@ -92,7 +93,7 @@ def test_name_in_any_script_is_kept(ada: Client, permeke: Library, typed: str, k
         ("x" * 101, "This name is too long. Use at most 100 characters."),
         ("x" * 1000, "This name is too long. Use at most 100 characters."),
         ("\u0958" * 60, "This name is too long. Use at most 100 characters."),
-        ("Ada\x07", "This name has signs that cannot be read. Type it again."),
+        ("Ada\x07", "This name has characters that we cannot read. Type it again."),
         (f"Ada {NATIONAL}", NATIONAL_ERROR),
     ],
 )

@@ -73,9 +73,9 @@ def test_person_is_made_once_and_in_the_language_of_the_page(client: Client) -> 
 @pytest.mark.parametrize(
     ("email", "error"),
     [
-        ("", "Fill in your mail address."),
-        ("ada", "This is not a complete mail address. For example: name@example.be."),
-        ("a" * 250 + "@example.test", "This mail address is too long."),
+        ("", "Fill in your email address."),
+        ("ada", "This is not a complete email address. For example: name@example.be."),
+        ("a" * 250 + "@example.test", "This email address is too long."),
     ],
 )
 def test_address_that_is_none_is_said_beside_the_field(client: Client, email: str, error: str) -> None:
@@ -141,7 +141,7 @@ def test_wrong_code_is_said_and_the_fifth_ends_it(client: Client) -> None:
             "code": ["This is not the right code. Look at the newest mail from us and type it again."]
         }
     answer = client.post(CONFIRM, {"code": wrong, "next": CARD}, follow=True)
-    assert heading_of(answer) == "What is your mail address?"
+    assert heading_of(answer) == "What is your email address?"
     assert "That was the wrong code too many times. Ask for a new code." in words_of(answer)
     assert client.post(CONFIRM, {"code": right, "next": CARD})["Location"].startswith("/en/join/")
 

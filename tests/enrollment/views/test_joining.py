@@ -1,4 +1,4 @@
-"""Joining: from a mail address to the answer, once however often it is sent."""
+"""Joining: from an email address to the answer, once however often it is sent."""
 
 from __future__ import annotations
 
@@ -161,12 +161,12 @@ def test_what_is_not_found_brings_the_nearest(ada: Client, typed: str, found: li
 @pytest.mark.parametrize("library", ["0", "999999", "-1", "x", "9" * 30, "1'; drop", "²"])
 def test_unknown_library_is_asked_again(ada: Client, library: str) -> None:
     page = ada.post(f"{CARD}?library={library}", GOOD)
-    assert (page.status_code, heading_of(page)) == (200, "Of which library is your card?")
+    assert (page.status_code, heading_of(page)) == (200, "Which library is your card from?")
 
 
 def test_library_that_does_not_take_part_is_asked_again(ada: Client) -> None:
     stranger = make_library("Gent", make_institution("gent"))
-    assert heading_of(apply(ada, stranger)) == "Of which library is your card?"
+    assert heading_of(apply(ada, stranger)) == "Which library is your card from?"
     assert Card.objects.count() == 0
 
 

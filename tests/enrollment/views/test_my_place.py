@@ -110,7 +110,7 @@ def test_account_that_is_stuck_is_told_without_blame(visit: Client, ada: Enrollm
     confirm(ada)
     ProviderAccount.objects.update(stuck_at=timezone.now(), trouble="no_secret")
     text = words_of(visit.get("/en/my/"))
-    assert "You do not have to do anything: somebody looks at it." in text
+    assert "You do not have to do anything: we are looking into it." in text
     assert "no_secret" not in text
 
 

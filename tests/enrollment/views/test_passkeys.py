@@ -35,7 +35,7 @@ def test_passkey_is_added_and_signs_in(page: Page, live_server: Any) -> None:
     plug_in(page)
     site = f"{live_server.url}/en/accounts"
     page.goto(f"{site}/login/?next=/en/accounts/2fa/webauthn/add/")
-    page.get_by_label("Mail address").fill("lin@example.test")
+    page.get_by_label("Email address").fill("lin@example.test")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.get_by_label("Password").fill(PASSWORD)
