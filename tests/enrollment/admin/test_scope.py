@@ -73,6 +73,30 @@ def questions(scene: Scene) -> Iterator[str]:
     yield f"{reverse('admin:enrollment_share_changelist')}?institution__id__exact={scene.foreign.pk}"
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "pool__programme__pool__enrollments__user__email__startswith=zeldzaam",
+        "card__library__institution__shares__pool__enrollments__card__number__startswith=9988",
+    ],
+)
+def test_filter_cannot_be_led_on_to_rows_out_of_sight(scene: Scene, lin: Client, question: str) -> None:
+    address = reverse("admin:enrollment_enrollment_changelist")
+    assert lin.get(f"{address}?{question}").status_code == 400
+
+
+def test_filters_of_the_list_still_work(scene: Scene, lin: Client) -> None:
+    address = reverse("admin:enrollment_enrollment_changelist")
+    questions = {
+        f"card__library__id__exact={scene.ada.card.library_id}": 2,
+        f"pool__programme__id__exact={scene.programme.pk}": 2,
+        "card__state__exact=disputed": 1,
+        "state__exact=held": 1,
+    }
+    found = {query: lin.get(f"{address}?{query}").context["cl"].result_count for query in questions}
+    assert found == questions
+
+
 def test_crawler_as_a_librarian_finds_no_canary(scene: Scene, lin: Client) -> None:
     found = []
     for address in [*addresses(), *questions(scene)]:
