@@ -133,7 +133,10 @@ def _publish_trouble(account: ProviderAccount, error: ProviderError, *, now: dat
 
 @transaction.atomic
 def _publish_stuck(account: ProviderAccount, trouble: str, *, now: datetime) -> None:
-    if _publish(account, due_at=account.due_at, now=now, trouble=trouble, stuck_at=now):
+    if not _publish(account, due_at=account.due_at, now=now, trouble=trouble, stuck_at=now):
+        return
+    account.refresh_from_db(fields=["stuck_at"])
+    if account.stuck_at is not None:  # else something else is owed since, and gets its own tries
         logger.error("account %s is stuck: %s", account.pk, trouble)
         _record_latest(account, Event.Kind.ACCOUNT_STUCK, now=now, reason=trouble[:20])
 

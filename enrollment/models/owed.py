@@ -47,11 +47,16 @@ class OwedQuerySet(models.QuerySet[W]):
     def publish(self, row: W, *, due_at: datetime | None, **outcome: Any) -> bool:
         """Write an outcome and give the lease back, if it is still ours; say whether it was.
 
-        `due_at` None settles the debt that was claimed; one that was made meanwhile stays owed.
+        `due_at` None settles the debt that was claimed; one that was made meanwhile stays owed, and is not stuck
+        because the older one was.
         """
         mine = self.filter(pk=row.pk, lease_token=row.lease_token)
-        newer = models.Case(models.When(version=row.version, then=models.Value(due_at)), default=F("due_at"))
-        return bool(mine.update(lease_token=None, lease_until=None, due_at=newer, **outcome))
+        of_debt = {"due_at": due_at} | {name: outcome.pop(name) for name in ("stuck_at",) if name in outcome}
+        unless_newer = {
+            name: models.Case(models.When(version=row.version, then=models.Value(value)), default=F(name))
+            for name, value in of_debt.items()
+        }
+        return bool(mine.update(lease_token=None, lease_until=None, **unless_newer, **outcome))
 
 
 class OwedWork(models.Model):

@@ -95,6 +95,15 @@ def test_publish_leaves_a_debt_made_meanwhile(letter: Letter) -> None:
     assert claim(LATER) == letter
 
 
+def test_publish_of_what_got_stuck_leaves_a_debt_made_meanwhile_free(letter: Letter) -> None:
+    row = taken()
+    Letter.objects.update(**Letter.debt(LATER))
+    assert Letter.objects.publish(row, due_at=row.due_at, stuck_at=NOW, trouble="refused")
+    letter.refresh_from_db()
+    assert (letter.due_at, letter.stuck_at) == (LATER, None)
+    assert claim(LATER) == letter
+
+
 def test_debt_makes_a_stuck_row_due_as_for_the_first_time(letter: Letter) -> None:
     Letter.objects.update(stuck_at=NOW, trouble="no_answer", attempts=20)
     Letter.objects.update(**Letter.debt(LATER))
