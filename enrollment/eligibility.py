@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from enrollment.models import SeatPool, Share
+from enrollment.models import Enrollment, SeatPool, Share
 from libraries.models import Card, User
 
 # So many cards may wait for their check at one institution: invented cards must not fill a pool.
@@ -57,6 +57,8 @@ def reasons_against(
 
 
 def _unproved(institution_id: int) -> int:
-    waiting = Card.objects.filter(institution_id=institution_id, state__in=[Card.State.CLAIMED, Card.State.DISPUTED])
+    """Of those who still apply: a card whose application was taken back is nobody's work any more."""
+    undecided = [Card.State.CLAIMED, Card.State.DISPUTED]
+    waiting = Enrollment.objects.open().filter(card__institution_id=institution_id, card__state__in=undecided)
     # Counted no further than it matters.
     return waiting[:UNPROVED_PER_INSTITUTION].count()

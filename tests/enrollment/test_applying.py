@@ -196,6 +196,15 @@ def test_invented_cards_cannot_fill_a_pool(monkeypatch: pytest.MonkeyPatch) -> N
     assert refused_for(email=BO, programme=programme, now=NOW) == [Reason.LIBRARY_BUSY]
 
 
+def test_cards_of_applications_taken_back_do_not_keep_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_library()
+    programme = make_programme()
+    monkeypatch.setattr("enrollment.eligibility.UNPROVED_PER_INSTITUTION", 1)
+    taken_back = make_member(ADA, programme=programme, now=NOW)
+    ending.give_back(enrollment_id=taken_back.pk, by=taken_back.user, now=NOW)
+    assert make_member(BO, programme=programme, now=NOW).state == State.HELD
+
+
 def test_second_facts_cannot_be_guessed(by_roster: Institution) -> None:
     library = make_library("Halle", by_roster)
     pool_id = make_programme().pool.pk
