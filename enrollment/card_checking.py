@@ -37,12 +37,26 @@ class CannotDecide(Exception):
 
 
 @seats.transition
-def confirm(*, card_id: int, by: User, now: datetime, valid_until: date | None = None, words: str = "") -> Card:
+def confirm(
+    *,
+    card_id: int,
+    by: User,
+    now: datetime,
+    valid_until: date | None = None,
+    words: str = "",
+    over_confirmed: bool = True,
+) -> Card:
     """A librarian has seen that the card is this person's. Everybody else who claims the number is refused in the same
-    transaction; a held seat becomes a given one, and who was passed over is next again."""
+    transaction; a held seat becomes a given one, and who was passed over is next again.
+
+    `over_confirmed`: the librarian has seen both claims side by side, so that a rival whose card is confirmed loses it.
+    """
     pools, card = _lock(card_id)
     _check(card, by)
-    for rival in _rivals(card):
+    rivals = _rivals(card)
+    if not over_confirmed and any(rival.state == Card.State.CONFIRMED for rival in rivals):
+        raise CannotDecide(Obstacle.CONFIRMED_RIVAL)
+    for rival in rivals:
         _refuse(pools, rival, by=by, how=BY_HAND, reason=Card.Refusal.TAKEN, now=now)
     membership.confirm(card, by=by, how=BY_HAND, now=now, valid_until=valid_until)
     for enrollment in _open_enrollments(card):

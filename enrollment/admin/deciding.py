@@ -84,11 +84,12 @@ class DecidingAdmin(ScopedAdmin):
         return cast(HttpResponse | None, action and action[0](self, request, rows)) or back
 
 
-def confirm_each(request: HttpRequest, card_ids: list[int]) -> None:
+def confirm_each(request: HttpRequest, card_ids: list[int], *, over_confirmed: bool = False) -> None:
+    """Where rivals are not in sight, a card that somebody else has proved is left for the page of disputes."""
     by = person(request)
 
     def confirm(pk: int) -> Text | None:
-        return _decide(card_checking.confirm, card_id=pk, by=by)
+        return _decide(card_checking.confirm, card_id=pk, by=by, over_confirmed=over_confirmed)
 
     act_on_each(request, card_ids, confirm, done=_confirmed)
 

@@ -62,7 +62,7 @@ class DisputesView(View):
         chosen = request.POST.get("card", "")
         if not chosen.isdecimal() or not _visible(request).filter(pk=chosen).exists():
             raise Http404
-        deciding.confirm_each(request, [int(chosen)])
+        deciding.confirm_each(request, [int(chosen)], over_confirmed=True)
         return HttpResponseRedirect(request.path)
 
 

@@ -218,6 +218,19 @@ def test_confirming_one_claim_refuses_the_other(scene: Scene) -> None:
     assert response.context["disputes"] == []
 
 
+def test_confirming_from_the_list_takes_no_card_that_is_confirmed(
+    ada: Enrollment, permeke: Library, lin: Client
+) -> None:
+    act(lin, "confirm_cards", ada)
+    cy = make_member("cy@example.test", programme=ada.pool.programme, library=permeke, number="21000001")
+    assert said(act(lin, "confirm_cards", cy)) == [
+        "1 was left as it was. Somebody else's card with this number is confirmed: settle the dispute."
+    ]
+    assert card_states(ada, cy) == [Card.State.CONFIRMED, Card.State.DISPUTED]
+    lin.post(reverse("admin:enrollment_enrollment_disputes"), {"card": cy.card_id})
+    assert card_states(ada, cy) == [Card.State.REFUSED, Card.State.CONFIRMED]
+
+
 def test_coordinator_settles_for_every_institution(scene: Scene) -> None:
     mo = sign_in(make_coordinator())
     mo.post(reverse("admin:enrollment_enrollment_disputes"), {"card": scene.cy.card_id})
