@@ -21,7 +21,7 @@ from django.db.models.functions import Coalesce
 from catalog.models import Provider
 from catalog.provider import registry
 from catalog.provider.client import Account, Connection, Person, ProviderClient
-from catalog.provider.errors import ProviderError, RateLimited, Refused
+from catalog.provider.errors import ProviderError, Refused
 from enrollment import history
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount
 from enrollment.models.enrollment import EnrollmentQuerySet
@@ -126,7 +126,7 @@ def _publish_trouble(account: ProviderAccount, error: ProviderError, *, now: dat
         return
     wait = min(_FIRST_WAIT * 2.0 ** (account.attempts - 1), _LONGEST_WAIT)
     wait *= random.uniform(0.5, 1.0)  # spreads the tries, guards nothing
-    if isinstance(error, RateLimited):
+    if error.after is not None:
         wait = max(wait, error.after)
     _publish(account, due_at=now + timedelta(seconds=wait), now=now, trouble=error.code)
 

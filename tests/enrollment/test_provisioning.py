@@ -9,6 +9,7 @@ from catalog.models import Programme, Provider
 from enrollment import ending, provisioning
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount
 from libraries.models import Institution, User
+from tests.catalog.provider.odd_server import odd_server, saying
 from tests.factories import (
     NOW,
     make_coordinator,
@@ -238,6 +239,14 @@ def test_settle_waits_as_long_as_the_provider_asks(platform: RunningPlatform, ad
     assert not settle(NOW + timedelta(seconds=119))
     assert settle(NOW + timedelta(seconds=120))
     assert account_of(ada).seen == Seen.ACTIVE
+
+
+def test_settle_waits_as_long_as_a_provider_that_is_down_asks(ada: Enrollment) -> None:
+    with odd_server(saying("503 Service Unavailable", b"", "Retry-After: 300")) as odd:
+        Provider.objects.update(base_url=odd.base_url)
+        assert settle()
+    account = account_of(ada)
+    assert (account.due_at, account.trouble) == (NOW + timedelta(seconds=300), "server_error")
 
 
 @pytest.mark.parametrize("kind", [Kind.DROPPED_REPLY, Kind.ERROR_AFTER_CREATING])
