@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 
 from django.utils import timezone
 
-from enrollment import card_checking, history, seats
+from enrollment import card_checking, history, rivalry, seats
 from enrollment.eligibility import Reason, reasons_against
 from enrollment.models import Enrollment, Event, Letter, SeatPool, Share
 from libraries import limits, membership
@@ -115,7 +115,7 @@ def _day(now: datetime) -> date:
 @seats.transition
 def _enter(*, user: User, pool_id: int, application: Application, answer: Answer, now: datetime) -> Enrollment:
     institution_id, number = application.library.institution_id, application.number
-    pools = card_checking.lock_number(institution_id, number, and_pools=[pool_id])
+    pools = rivalry.lock_number(institution_id, number, and_pools=[pool_id])
     pool = pools[pool_id]
     earlier, share = _open_application(user, pool), _share(pool, application)
     if earlier is not None and _is_same(earlier, application):
@@ -129,7 +129,7 @@ def _enter(*, user: User, pool_id: int, application: Application, answer: Answer
         card_checking.refuse_unproved_rivals(pools, institution_id, number, keep=user, now=now)
     card = membership.claim(user=user, library=application.library, number=number, answer=answer, now=now)
     enrollment = _insert(share, card, application, now=now)
-    given = [each for other in pools.values() for each in seats.allocate(other, now=now)]
+    given = rivalry.allocate(pools, now=now)
     return _answer(enrollment, given, now=now)
 
 

@@ -1,18 +1,14 @@
-"""Decide about cards by hand or by proof, and let the seats follow: confirm, refuse, settle a disputed number.
-
-A card can carry applications in several programmes, and a number can be claimed by several people. So every decision
-locks the pools of all of them first, in the order of their ids, then the cards.
-"""
+"""Decide about cards by hand or by proof, and let the seats follow: confirm, refuse, settle a disputed number."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from enrollment import ending, history, seats
+from enrollment import ending, history, rivalry, seats
 from enrollment.models import Enrollment, Event, Letter, SeatPool
 from libraries import membership, scoping
 from libraries.models import Card, User
@@ -59,11 +55,11 @@ def confirm(
     for rival in rivals:
         _refuse(pools, rival, by=by, how=BY_HAND, reason=Card.Refusal.TAKEN, now=now)
     membership.confirm(card, by=by, how=BY_HAND, now=now, valid_until=valid_until)
-    for enrollment in _open_enrollments(card):
+    for enrollment in rivalry.open_enrollments(card):
         history.record(Event.Kind.CARD_CONFIRMED, now=now, by=by, enrollment=enrollment, reason=BY_HAND, words=words)
         Letter.objects.owe(Letter.Kind.CARD_CONFIRMED, enrollment, now=now)
-        _stand_again(pools[enrollment.pool_id], enrollment, now=now, by=by)
-    _allocate(pools, now=now)
+        rivalry.stand_again(pools[enrollment.pool_id], enrollment, now=now, by=by)
+    rivalry.allocate(pools, now=now)
     return card
 
 
@@ -74,10 +70,8 @@ def refuse(*, card_id: int, reason: Card.Refusal, by: User, now: datetime, words
     pools, card = _lock(card_id)
     _check(card, by)
     _refuse(pools, card, by=by, how=BY_HAND, reason=reason, now=now, words=words)
-    heir = membership.undispute(card.institution_id, card.number)
-    for enrollment in _open_enrollments(heir) if heir else []:
-        _stand_again(pools[enrollment.pool_id], enrollment, now=now, by=by)
-    _allocate(pools, now=now)
+    rivalry.hand_on(pools, card.institution_id, card.number, now=now, by=by)
+    rivalry.allocate(pools, now=now)
     return card
 
 
@@ -90,26 +84,9 @@ def refuse_unproved_rivals(
             _refuse(pools, card, by=None, how="proof", reason=Card.Refusal.TAKEN, now=now)
 
 
-def lock_number(institution_id: int, number: str, *, and_pools: Iterable[int] = ()) -> dict[int, SeatPool]:
-    """Lock the pools of all open applications with this number (and some more), then its cards.
-
-    Raises ChangedMeanwhile when an application in yet another pool came in while we waited for the locks.
-    """
-    pools = seats.lock_all({*and_pools, *_pools_of(institution_id, number)})
-    cards = membership.open_cards(institution_id, number)
-    if cards and not set(_pools_of(institution_id, number)) <= pools.keys():
-        raise seats.ChangedMeanwhile
-    return pools
-
-
-def _pools_of(institution_id: int, number: str) -> Sequence[int]:
-    found = Enrollment.objects.open().filter(card__institution_id=institution_id, card__number=number)
-    return list(found.values_list("pool_id", flat=True).distinct())
-
-
 def _lock(card_id: int) -> tuple[dict[int, SeatPool], Card]:
     card = Card.objects.get(pk=card_id)
-    pools = lock_number(card.institution_id, card.number)
+    pools = rivalry.lock_number(card.institution_id, card.number)
     return pools, Card.objects.select_for_update(no_key=True).get(pk=card_id)
 
 
@@ -126,20 +103,6 @@ def _rivals(card: Card) -> Sequence[Card]:
     return [rival for rival in membership.open_cards(card.institution_id, card.number) if rival.pk != card.pk]
 
 
-def _open_enrollments(card: Card) -> Sequence[Enrollment]:
-    found = Enrollment.objects.open().filter(card=card).select_related("share")
-    return list(found.select_for_update(no_key=True, of=("self",)).order_by("id"))
-
-
-def _stand_again(pool: SeatPool, enrollment: Enrollment, *, now: datetime, by: User) -> None:
-    """A held seat is given; who waits is no longer passed over, and keeps the place of the old application."""
-    if enrollment.state == Enrollment.State.HELD and enrollment.card.state == Card.State.CONFIRMED:
-        seats.seat_held(pool, enrollment, now=now, by=by)
-    elif enrollment.passed_over:
-        enrollment.passed_over = False
-        enrollment.save(update_fields=["passed_over"])
-
-
 def _refuse(
     pools: dict[int, SeatPool],
     card: Card,
@@ -151,12 +114,7 @@ def _refuse(
     words: str = "",
 ) -> None:
     membership.refuse(card, by=by, how=how, reason=reason, now=now)
-    for enrollment in _open_enrollments(card):
+    for enrollment in rivalry.open_enrollments(card):
         history.record(Event.Kind.CARD_REFUSED, now=now, by=by, enrollment=enrollment, reason=reason, words=words)
         ending.end(pools[enrollment.pool_id], enrollment, reason=Enrollment.EndReason.CARD_REFUSED, by=by, now=now)
         Letter.objects.owe(Letter.Kind.CARD_REFUSED, enrollment, now=now, reason=reason)
-
-
-def _allocate(pools: dict[int, SeatPool], *, now: datetime) -> None:
-    for _pk, pool in sorted(pools.items()):
-        seats.allocate(pool, now=now)

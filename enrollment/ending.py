@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from enrollment import history, seats
+from enrollment import history, rivalry, seats
 from enrollment.models import Enrollment, Event, Letter, SeatPool
 from libraries import scoping
-from libraries.models import User
+from libraries.models import Card, User
 
 EndReason = Enrollment.EndReason
 
@@ -39,25 +39,25 @@ def end(
 @seats.transition
 def give_back(*, enrollment_id: int, by: User, now: datetime) -> bool:
     """The member gives the seat back, or leaves the queue. Says whether there was anything to end: twice is once."""
-    pool, enrollment = _lock(enrollment_id)
+    pools, enrollment = _lock(enrollment_id)
     if enrollment.user_id != by.pk:
         raise NotYours
     if enrollment.state == Enrollment.State.ENDED:
         return False
     reason = EndReason.GIVEN_BACK if enrollment.has_seat else EndReason.WITHDRAWN
-    _end_and_tell(pool, enrollment, reason=reason, by=by, now=now)
+    _end_and_tell(pools, enrollment, reason=reason, by=by, now=now)
     return True
 
 
 @seats.transition
 def end_by_staff(*, enrollment_id: int, by: User, now: datetime, words: str) -> bool:
     """Staff end a seat or an application, with words for the record. Says whether there was anything to end."""
-    pool, enrollment = _lock(enrollment_id)
+    pools, enrollment = _lock(enrollment_id)
     if not scoping.may_decide_on(by, enrollment.share.institution_id):
         raise NotYours
     if enrollment.state == Enrollment.State.ENDED:
         return False
-    _end_and_tell(pool, enrollment, reason=EndReason.BY_STAFF, by=by, now=now, words=words)
+    _end_and_tell(pools, enrollment, reason=EndReason.BY_STAFF, by=by, now=now, words=words)
     return True
 
 
@@ -69,23 +69,26 @@ def end_terms(*, now: datetime) -> int:
 
 @seats.transition
 def _end_term(enrollment_id: int, *, now: datetime) -> bool:
-    pool, enrollment = _lock(enrollment_id)
+    pools, enrollment = _lock(enrollment_id)
     if enrollment.state != Enrollment.State.SEATED or enrollment.ends_at is None or enrollment.ends_at > now:
         return False
-    _end_and_tell(pool, enrollment, reason=EndReason.TERM_OVER, by=None, now=now)
+    _end_and_tell(pools, enrollment, reason=EndReason.TERM_OVER, by=None, now=now)
     return True
 
 
-def _lock(enrollment_id: int) -> tuple[SeatPool, Enrollment]:
+def _lock(enrollment_id: int) -> tuple[rivalry.Pools, Enrollment]:
+    """The pools of everybody with this card number too: where the claim was not proved, the number goes to another."""
+    card = Card.objects.get(enrollments=enrollment_id)
     pool_id = Enrollment.objects.values_list("pool_id", flat=True).get(pk=enrollment_id)
-    pool = seats.lock(pool_id)
+    pools = rivalry.lock_number(card.institution_id, card.number, and_pools=[pool_id])
     rows = Enrollment.objects.select_related("share").select_for_update(no_key=True, of=("self",))
-    return pool, rows.get(pk=enrollment_id)
+    return pools, rows.get(pk=enrollment_id)
 
 
 def _end_and_tell(
-    pool: SeatPool, enrollment: Enrollment, *, reason: EndReason, by: User | None, now: datetime, words: str = ""
+    pools: rivalry.Pools, enrollment: Enrollment, *, reason: EndReason, by: User | None, now: datetime, words: str = ""
 ) -> None:
-    end(pool, enrollment, reason=reason, by=by, now=now, words=words)
+    end(pools[enrollment.pool_id], enrollment, reason=reason, by=by, now=now, words=words)
     Letter.objects.owe(Letter.Kind.SEAT_ENDED, enrollment, now=now, reason=reason)
-    seats.allocate(pool, now=now)
+    rivalry.let_go(pools, enrollment.card_id, now=now)
+    rivalry.allocate(pools, now=now)

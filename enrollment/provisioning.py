@@ -21,7 +21,7 @@ from django.db.models.functions import Coalesce
 from catalog.models import Provider
 from catalog.provider import registry
 from catalog.provider.client import Account, Connection, Person, ProviderClient
-from catalog.provider.errors import ProviderError, Refused
+from catalog.provider.errors import ProviderError, RateLimited, Refused, Unreachable
 from enrollment import history
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount
 from enrollment.models.enrollment import EnrollmentQuerySet
@@ -34,6 +34,9 @@ CALL_DEADLINE = 12.0
 LEASE = timedelta(seconds=40)
 MOST_ATTEMPTS = 20
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 900.0
+# Tries that found the provider away count no further than this: they reach the longest wait, but however long it is
+# away, nobody has to ask for another try when it is back.
+_PATIENT = 10
 
 Seen = ProviderAccount.Seen
 SecretOf = Callable[[str], str]
@@ -121,6 +124,8 @@ def _publish_seen(account: ProviderAccount, seen: Account | None, *, now: dateti
 
 def _publish_trouble(account: ProviderAccount, error: ProviderError, *, now: datetime) -> None:
     logger.warning("account %s, attempt %s: %s", account.pk, account.attempts, error.code)
+    if isinstance(error, Unreachable | RateLimited):
+        account.attempts = min(account.attempts, _PATIENT)
     if isinstance(error, Refused) or account.attempts >= MOST_ATTEMPTS:
         _publish_stuck(account, error.code, now=now)
         return
@@ -128,7 +133,8 @@ def _publish_trouble(account: ProviderAccount, error: ProviderError, *, now: dat
     wait *= random.uniform(0.5, 1.0)  # spreads the tries, guards nothing
     if error.after is not None:
         wait = max(wait, error.after)
-    _publish(account, due_at=now + timedelta(seconds=wait), now=now, trouble=error.code)
+    due_at = now + timedelta(seconds=wait)
+    _publish(account, due_at=due_at, now=now, trouble=error.code, attempts=account.attempts)
 
 
 @transaction.atomic

@@ -78,6 +78,12 @@ def refuse(card: Card, *, by: User | None, how: str, reason: str, now: datetime)
     card.save()
 
 
+def lapse(card: Card, *, how: str, now: datetime) -> None:
+    """The card no longer stands for its number."""
+    _decide(card, Card.State.LAPSED, how=how, by=None, now=now)
+    card.save()
+
+
 def undispute(institution_id: int, number: str) -> Card | None:
     """When nobody's living card has this number any more, the oldest disputed claim becomes a plain one."""
     left = open_cards(institution_id, number)
@@ -89,4 +95,6 @@ def undispute(institution_id: int, number: str) -> Card | None:
 
 
 def _decide(card: Card, state: Card.State, *, how: str, by: User | None, now: datetime) -> None:
-    card.state, card.decided_at, card.decided_how, card.decided_by = state, now, how, by
+    # Two machines' clocks may differ by more than there is between a claim and a decision.
+    decided_at = max(now, card.claimed_at)
+    card.state, card.decided_at, card.decided_how, card.decided_by = state, decided_at, how, by

@@ -83,3 +83,28 @@ def test_end_terms_ends_what_is_over_and_nothing_else() -> None:
     running.refresh_from_db()
     assert (over.state, over.end_reason, running.state) == (State.ENDED, "term_over", State.SEATED)
     assert ending.end_terms(now=at_the_end) == 0
+
+
+def test_number_that_was_claimed_and_taken_back_is_its_owners() -> None:
+    """Squatting does not pay, not even when the squatter leaves: whoever disputed is next, a newcomer is the first."""
+    make_library()
+    programme = make_programme(cap=3)
+    squatter = make_member("mal@example.test", programme=programme, number="21000001", now=NOW)
+    ada = make_member(ADA, programme=programme, number="21000001", now=NOW)
+    assert (ada.card.state, ada.state) == ("disputed", State.WAITING)
+    ending.give_back(enrollment_id=squatter.pk, by=squatter.user, now=NOW)
+    squatter.card.refresh_from_db()
+    ada = Enrollment.objects.get(pk=ada.pk)
+    assert (squatter.card.state, ada.card.state, ada.state) == ("lapsed", "claimed", State.HELD)
+    ending.give_back(enrollment_id=ada.pk, by=ada.user, now=NOW)
+    bo = make_member(BO, programme=programme, number="21000001", now=NOW)
+    assert (bo.card.state, bo.state) == ("claimed", State.HELD)
+
+
+def test_unproved_card_stands_while_another_programme_needs_it() -> None:
+    make_library()
+    first, second = make_programme("first"), make_programme("second")
+    one, two = (make_member(ADA, programme=each, number="21000001", now=NOW) for each in (first, second))
+    ending.give_back(enrollment_id=one.pk, by=one.user, now=NOW)
+    two = Enrollment.objects.get(pk=two.pk)
+    assert (two.state, two.card.state) == (State.HELD, "claimed")

@@ -212,16 +212,24 @@ def test_settle_backs_off_from_a_provider_that_is_down(platform: RunningPlatform
     assert (account_of(ada).seen, account_of(ada).trouble) == (Seen.ACTIVE, "")
 
 
-def test_settle_is_stuck_after_the_last_attempt(platform: RunningPlatform, ada: Enrollment) -> None:
+def test_settle_never_gives_up_on_a_provider_that_is_away(platform: RunningPlatform, ada: Enrollment) -> None:
     platform.fault(Kind.DOWN)
     now = NOW
-    for _ in range(provisioning.MOST_ATTEMPTS):
-        assert account_of(ada).stuck_at is None
+    for _ in range(provisioning.MOST_ATTEMPTS + 5):
         assert settle(now)
         now += timedelta(hours=1)
-    assert (account_of(ada).attempts, account_of(ada).trouble) == (provisioning.MOST_ATTEMPTS, "server_error")
-    assert account_of(ada).stuck_at is not None
-    assert not settle(now)
+    assert (account_of(ada).stuck_at, account_of(ada).trouble) == (None, "server_error")
+    platform.clear_faults()
+    settle_all(now)
+    assert account_of(ada).seen == Seen.ACTIVE
+
+
+def test_settle_is_stuck_after_the_last_attempt(platform: RunningPlatform, ada: Enrollment) -> None:
+    platform.fault(Kind.ERROR_AFTER_CREATING)
+    ProviderAccount.objects.update(attempts=provisioning.MOST_ATTEMPTS - 1)
+    assert settle()
+    assert (account_of(ada).trouble, account_of(ada).stuck_at) == ("server_error", NOW)
+    assert not settle(NOW + timedelta(days=1))
 
 
 def test_settle_after_too_many_claims_calls_nobody(platform: RunningPlatform, ada: Enrollment) -> None:
