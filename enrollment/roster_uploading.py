@@ -1,7 +1,8 @@
-"""Take in a list of cards that a member of staff uploads, and record it."""
+"""Take in a list of cards, uploaded by a member of staff or given to a command, and record it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import BinaryIO
 
@@ -21,8 +22,23 @@ def upload(*, institution: Institution, source: BinaryIO, by: User, now: datetim
     """Raises NotYours or RosterRefused, and has then changed nothing. A dry run changes and records nothing."""
     if not scoping.may_decide_on(by, institution.pk):
         raise NotYours
+    return take_in(institution=institution, source=source, by=by, now=now, dry_run=dry_run)
+
+
+def take_in(
+    *,
+    institution: Institution,
+    source: BinaryIO,
+    by: User | None,
+    now: datetime,
+    dry_run: bool,
+    progress: Callable[[int], None] | None = None,
+) -> rosters.Report:
+    """As `upload`, for whoever has a shell; `progress` is told the number of lines read so far."""
     with transaction.atomic():
-        report = rosters.import_roster(institution=institution, source=source, by=by, now=now, dry_run=dry_run)
+        report = rosters.import_roster(
+            institution=institution, source=source, by=by, now=now, dry_run=dry_run, progress=progress
+        )
         if report.roster is not None:
             history.record(
                 Event.Kind.ROSTER_IMPORTED,

@@ -11,7 +11,7 @@ from typing import IO, Any
 from django.core.management.base import BaseCommand, CommandError, no_translations
 from django.utils import timezone
 
-from libraries import rosters
+from enrollment import roster_uploading
 from libraries.models import Institution
 from libraries.rosters import RejectionReason, Report, RosterRefused
 
@@ -45,7 +45,7 @@ class Command(BaseCommand):
 
     def _import(self, institution: Institution, source: Any, report_file: IO[str] | None, *, dry_run: bool) -> None:
         try:
-            report = rosters.import_roster(
+            report = roster_uploading.take_in(
                 institution=institution,
                 source=source,
                 by=None,

@@ -7,6 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from benchmarks import roster as benchmark
+from enrollment.models import Event
 from libraries.models import Institution, Roster, RosterEntry
 
 GOOD = "nummer;geboortedatum\n21000001;1993-05-18\n21000002;\n"
@@ -45,6 +46,8 @@ def test_command_imports_and_reports_every_rejected_line(path: Path) -> None:
     ]
     assert err == "4 lines read\n"
     assert RosterEntry.objects.count() == 2
+    event = Event.objects.get()
+    assert (event.kind, event.actor_id, event.new_value) == ("roster_imported", None, 2)
 
 
 def test_command_writes_the_report_to_a_file(path: Path, tmp_path: Path) -> None:
