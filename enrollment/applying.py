@@ -59,13 +59,12 @@ def asks_second_fact(library: Library) -> bool:
     return membership.check_of(library.institution).needs_second_fact
 
 
-def apply(*, user: User, pool_id: int, application: Application, address: str, now: datetime) -> Enrollment:
+def apply(*, user: User, pool: SeatPool, application: Application, address: str, now: datetime) -> Enrollment:
     """Ask about the card, then apply: the application takes a seat at once if there is one.
 
     Applying twice with the same card gives back the first application. Raises TooManyTries, CardNotAccepted,
     Ineligible or InvalidFact, and has then changed nothing. The question is asked outside any transaction.
     """
-    pool = SeatPool.objects.select_related("programme").get(pk=pool_id)
     earlier, share = _open_application(user, pool), _share(pool, application)
     if earlier is not None and _is_same(earlier, application):
         return earlier
@@ -73,11 +72,11 @@ def apply(*, user: User, pool_id: int, application: Application, address: str, n
     if reasons:
         raise Ineligible(reasons)
     answer = _ask(application, address=address, now=now)
-    return _enter(user=user, pool_id=pool_id, application=application, answer=answer, now=now)
+    return _enter(user=user, pool_id=pool.pk, application=application, answer=answer, now=now)
 
 
 def _open_application(user: User, pool: SeatPool) -> Enrollment | None:
-    return Enrollment.objects.open().filter(user=user, pool=pool).select_related("card").first()
+    return Enrollment.objects.open().filter(user=user, pool=pool).first()
 
 
 def _is_same(earlier: Enrollment, application: Application) -> bool:
@@ -115,7 +114,7 @@ def _day(now: datetime) -> date:
 @seats.transition
 def _enter(*, user: User, pool_id: int, application: Application, answer: Answer, now: datetime) -> Enrollment:
     institution_id, number = application.library.institution_id, application.number
-    pools = rivalry.lock_number(institution_id, number, and_pools=[pool_id])
+    pools, cards = rivalry.lock_number(institution_id, number, and_pools=[pool_id])
     pool = pools[pool_id]
     earlier, share = _open_application(user, pool), _share(pool, application)
     if earlier is not None and _is_same(earlier, application):
@@ -126,8 +125,10 @@ def _enter(*, user: User, pool_id: int, application: Application, answer: Answer
         raise Ineligible(reasons)
     _note_names(user, application)
     if proved:
-        card_checking.refuse_unproved_rivals(pools, institution_id, number, keep=user, now=now)
-    card = membership.claim(user=user, library=application.library, number=number, answer=answer, now=now)
+        card_checking.refuse_unproved_rivals(pools, cards, keep=user, now=now)
+    card = membership.claim(
+        user=user, library=application.library, number=number, cards=cards, answer=answer, on=_day(now), now=now
+    )
     enrollment = _insert(share, card, application, now=now)
     given = rivalry.allocate(pools, now=now)
     return _answer(enrollment, given, now=now)
@@ -152,11 +153,12 @@ def _insert(share: Share, card: Card, application: Application, *, now: datetime
         privacy_read_at=now,
         age_confirmed=application.age_confirmed,
     )
-    history.record(Event.Kind.APPLIED, now=now, by=card.user, enrollment=enrollment)
+    lines = [history.line(Event.Kind.APPLIED, now=now, by=card.user, enrollment=enrollment)]
     if card.state == Card.State.CONFIRMED:
-        history.record(Event.Kind.CARD_CONFIRMED, now=now, enrollment=enrollment, reason=card.decided_how)
+        lines += [history.line(Event.Kind.CARD_CONFIRMED, now=now, enrollment=enrollment, reason=card.decided_how)]
     if card.state == Card.State.DISPUTED:
-        history.record(Event.Kind.CARD_DISPUTED, now=now, enrollment=enrollment)
+        lines += [history.line(Event.Kind.CARD_DISPUTED, now=now, enrollment=enrollment)]
+    history.write(lines)
     return enrollment
 
 

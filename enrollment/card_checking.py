@@ -47,9 +47,9 @@ def confirm(
 
     `over_confirmed`: the librarian has seen both claims side by side, so that a rival whose card is confirmed loses it.
     """
-    pools, card = _lock(card_id)
+    pools, cards, card = _lock(card_id)
     _check(card, by)
-    rivals = _rivals(card)
+    rivals = [rival for rival in cards if rival.pk != card.pk]
     if not over_confirmed and any(rival.state == Card.State.CONFIRMED for rival in rivals):
         raise CannotDecide(Obstacle.CONFIRMED_RIVAL)
     for rival in rivals:
@@ -67,7 +67,7 @@ def confirm(
 def refuse(*, card_id: int, reason: Card.Refusal, by: User, now: datetime, words: str = "") -> Card:
     """The card is not accepted, for a reason the member reads. Its applications end; a number that nobody living has
     any more goes to the oldest who disputed it."""
-    pools, card = _lock(card_id)
+    pools, _cards, card = _lock(card_id)
     _check(card, by)
     _refuse(pools, card, by=by, how=BY_HAND, reason=reason, now=now, words=words)
     rivalry.hand_on(pools, card.institution_id, card.number, now=now, by=by)
@@ -75,19 +75,19 @@ def refuse(*, card_id: int, reason: Card.Refusal, by: User, now: datetime, words
     return card
 
 
-def refuse_unproved_rivals(
-    pools: dict[int, SeatPool], institution_id: int, number: str, *, keep: User, now: datetime
-) -> None:
-    """Proof beats being first: whoever claimed this number without proof is refused. Within the caller's locks."""
-    for card in membership.open_cards(institution_id, number):
+def refuse_unproved_rivals(pools: dict[int, SeatPool], cards: Sequence[Card], *, keep: User, now: datetime) -> None:
+    """Proof beats being first: whoever claimed this number without proof is refused. Within the locks of
+    `rivalry.lock_number`, which gave the cards."""
+    for card in cards:
         if card.user_id != keep.pk and card.state in (Card.State.CLAIMED, Card.State.DISPUTED):
             _refuse(pools, card, by=None, how="proof", reason=Card.Refusal.TAKEN, now=now)
 
 
-def _lock(card_id: int) -> tuple[dict[int, SeatPool], Card]:
+def _lock(card_id: int) -> tuple[dict[int, SeatPool], Sequence[Card], Card]:
+    """The pools, all open cards with the number of this one, and this one, which may have been decided about."""
     card = Card.objects.get(pk=card_id)
-    pools = rivalry.lock_number(card.institution_id, card.number)
-    return pools, Card.objects.select_for_update(no_key=True).get(pk=card_id)
+    pools, cards = rivalry.lock_number(card.institution_id, card.number)
+    return pools, cards, Card.objects.select_for_update(no_key=True).get(pk=card_id)
 
 
 def _check(card: Card, by: User) -> None:
@@ -97,10 +97,6 @@ def _check(card: Card, by: User) -> None:
         raise CannotDecide(Obstacle.OWN_CARD)
     if card.state not in (Card.State.CLAIMED, Card.State.DISPUTED):
         raise CannotDecide(Obstacle.DECIDED)
-
-
-def _rivals(card: Card) -> Sequence[Card]:
-    return [rival for rival in membership.open_cards(card.institution_id, card.number) if rival.pk != card.pk]
 
 
 def _refuse(

@@ -80,7 +80,7 @@ def _lock(enrollment_id: int) -> tuple[rivalry.Pools, Enrollment]:
     """The pools of everybody with this card number too: where the claim was not proved, the number goes to another."""
     card = Card.objects.get(enrollments=enrollment_id)
     pool_id = Enrollment.objects.values_list("pool_id", flat=True).get(pk=enrollment_id)
-    pools = rivalry.lock_number(card.institution_id, card.number, and_pools=[pool_id])
+    pools, _cards = rivalry.lock_number(card.institution_id, card.number, and_pools=[pool_id])
     rows = Enrollment.objects.select_related("share").select_for_update(no_key=True, of=("self",))
     return pools, rows.get(pk=enrollment_id)
 

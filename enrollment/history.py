@@ -24,7 +24,7 @@ def record(
 
     `reason` is a code; `words` are what a person typed, kept beside the event where they can be erased.
     """
-    event = _event(kind, now=now, by=by, enrollment=enrollment, reason=reason)
+    event = line(kind, now=now, by=by, enrollment=enrollment, reason=reason)
     event.institution_id = institution_id or event.institution_id
     event.pool_id = pool_id or event.pool_id
     event.old_value, event.new_value = old_value, new_value
@@ -38,13 +38,23 @@ def record_each(
     pairs: Iterable[tuple[Event.Kind, Enrollment]], *, now: datetime, by: User | None = None, reason: str = ""
 ) -> None:
     """One event for each (kind, enrollment), in few statements. The enrollments' shares must be loaded."""
-    events = [_event(kind, now=now, by=by, enrollment=enrollment, reason=reason) for kind, enrollment in pairs]
-    Event.objects.bulk_create(events, batch_size=1000)
+    write(line(kind, now=now, by=by, enrollment=enrollment, reason=reason) for kind, enrollment in pairs)
 
 
-def _event(
-    kind: Event.Kind, *, now: datetime, by: User | None, enrollment: Enrollment | None, reason: str = ""
+def write(lines: Iterable[Event]) -> None:
+    """What `line` made, in this order."""
+    Event.objects.bulk_create(lines, batch_size=1000)
+
+
+def line(
+    kind: Event.Kind,
+    *,
+    now: datetime,
+    by: User | None = None,
+    enrollment: Enrollment | None = None,
+    reason: str = "",
 ) -> Event:
+    """An event that is not written yet: several that belong together are one statement."""
     event = Event(kind=kind, at=now, actor_id=by.pk if by else None, reason=reason)
     if enrollment is not None:
         event.enrollment_id = enrollment.pk

@@ -17,8 +17,10 @@ from libraries.models import Card, User
 Pools = dict[int, SeatPool]
 
 
-def lock_number(institution_id: int, number: str, *, and_pools: Iterable[int] = ()) -> Pools:
-    """Lock the pools of all open applications with this number (and some more), then its cards.
+def lock_number(
+    institution_id: int, number: str, *, and_pools: Iterable[int] = ()
+) -> tuple[Pools, Sequence[Card]]:
+    """Lock the pools of all open applications with this number (and some more), then its open cards.
 
     Raises ChangedMeanwhile when an application in yet another pool came in while we waited for the locks.
     """
@@ -26,7 +28,7 @@ def lock_number(institution_id: int, number: str, *, and_pools: Iterable[int] = 
     cards = membership.open_cards(institution_id, number)
     if cards and not set(_pools_of(institution_id, number)) <= pools.keys():
         raise seats.ChangedMeanwhile
-    return pools
+    return pools, cards
 
 
 def _pools_of(institution_id: int, number: str) -> Sequence[int]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import functools
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import ParamSpec, TypeVar
 
 from dateutil.relativedelta import relativedelta
-from django.db import OperationalError, connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
 from enrollment import history
@@ -26,7 +25,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _TRIES = 5
-_SERIALIZATION, _DEADLOCK, _LOCK_TIMEOUT = "40001", "40P01", "55P03"
+# Serialization failure, deadlock, lock timeout, and a unique row that somebody else made meanwhile.
+_PASSING = ("40001", "40P01", "55P03", "23505")
 
 
 class ChangedMeanwhile(Exception):
@@ -34,7 +34,8 @@ class ChangedMeanwhile(Exception):
 
 
 def transition(operation: Callable[P, R]) -> Callable[P, R]:
-    """Run an operation in a transaction of its own, and again when it met a deadlock or waited too long for a lock.
+    """Run an operation in a transaction of its own, and again when it met a deadlock, waited too long for a lock, or
+    somebody else was first to make what must be there once.
 
     Inside another transaction it just joins: only the outermost can be tried again.
     """
@@ -47,7 +48,7 @@ def transition(operation: Callable[P, R]) -> Callable[P, R]:
             try:
                 with transaction.atomic():
                     return operation(*args, **kwargs)
-            except (OperationalError, ChangedMeanwhile) as error:
+            except (DatabaseError, ChangedMeanwhile) as error:
                 if attempt == _TRIES or not _may_be_tried_again(error):
                     raise
             time.sleep(random.uniform(0.01, 0.05) * attempt)  # spreads rivals, guards nothing
@@ -57,8 +58,7 @@ def transition(operation: Callable[P, R]) -> Callable[P, R]:
 
 
 def _may_be_tried_again(error: Exception) -> bool:
-    code = getattr(error.__cause__, "pgcode", None)
-    return isinstance(error, ChangedMeanwhile) or code in (_SERIALIZATION, _DEADLOCK, _LOCK_TIMEOUT)
+    return isinstance(error, ChangedMeanwhile) or getattr(error.__cause__, "pgcode", None) in _PASSING
 
 
 def lock(pool_id: int) -> SeatPool:
@@ -76,8 +76,9 @@ def lock_all(pool_ids: Iterable[int]) -> dict[int, SeatPool]:
 # --- Giving out ---
 
 # Of each share the first that may have a seat; those within its unused floor are guaranteed one, the others compete in
-# queue order for what is above all floors. The limits are constants: a subquery there makes the planner read it all.
-_CHOOSE = """
+# queue order for what is above all floors. Who is chosen gets the seat, and it is counted, in the same statement. The
+# limits are constants: a subquery there makes the planner read it all.
+_GIVE = """
 WITH line AS (
     SELECT first.*, s.ceiling - s.taken AS room, greatest(s.floor - s.taken, 0) AS unused_floor
     FROM enrollment_share s CROSS JOIN LATERAL (
@@ -92,17 +93,27 @@ WITH line AS (
            row_number() OVER (PARTITION BY rank <= unused_floor ORDER BY priority, applied_at, id) AS place
     FROM line WHERE room IS NULL OR rank <= room
 ), chosen AS (
-    SELECT id FROM ranked WHERE guaranteed OR place <= %(above_floors)s
+    SELECT id FROM ranked WHERE guaranteed OR place <= (
+        SELECT %(free)s - sum(greatest(floor - taken, 0)) FROM enrollment_share WHERE pool_id = %(pool)s
+    )
     ORDER BY guaranteed DESC, place LIMIT %(free)s
+), given AS (
+    UPDATE enrollment_enrollment e
+    SET state = CASE WHEN c.state = 'confirmed' THEN 'seated' ELSE 'held' END,
+        hold_until = CASE WHEN c.state = 'confirmed' THEN NULL ELSE %(hold_until)s END,
+        seated_at = CASE WHEN c.state = 'confirmed' THEN %(now)s END,
+        ends_at = CASE WHEN c.state = 'confirmed' THEN %(ends_at)s END
+    FROM chosen, libraries_card c
+    WHERE e.id = chosen.id AND c.id = e.card_id
+    RETURNING e.*
+), counted_in_shares AS (
+    UPDATE enrollment_share s SET taken = s.taken + its.seats
+    FROM (SELECT share_id, count(*) AS seats FROM given GROUP BY share_id) its WHERE s.id = its.share_id
+), counted_in_pool AS (
+    UPDATE enrollment_seatpool SET taken = taken + its.seats
+    FROM (SELECT count(*) AS seats FROM given) its WHERE id = %(pool)s AND its.seats > 0
 )
-UPDATE enrollment_enrollment e
-SET state = CASE WHEN c.state = 'confirmed' THEN 'seated' ELSE 'held' END,
-    hold_until = CASE WHEN c.state = 'confirmed' THEN NULL ELSE %(hold_until)s END,
-    seated_at = CASE WHEN c.state = 'confirmed' THEN %(now)s END,
-    ends_at = CASE WHEN c.state = 'confirmed' THEN %(ends_at)s END
-FROM chosen, libraries_card c
-WHERE e.id = chosen.id AND c.id = e.card_id
-RETURNING e.id
+SELECT * FROM given ORDER BY priority, applied_at, id
 """
 
 
@@ -114,25 +125,15 @@ def allocate(pool: SeatPool, *, now: datetime, by: User | None = None) -> list[E
     """
     if pool.free == 0:
         return []
-    shares = list(pool.shares.select_for_update(no_key=True).order_by("id"))
-    kept = sum(max(share.floor - share.taken, 0) for share in shares)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _CHOOSE,
-            {
-                "pool": pool.pk,
-                "free": pool.free,
-                "above_floors": max(pool.free - kept, 0),
-                "now": now,
-                "hold_until": now + timedelta(days=pool.programme.hold_days),
-                "ends_at": _end_of_term(pool, now),
-            },
-        )
-        ids = [row[0] for row in cursor.fetchall()]
-    if not ids:
-        return []
-    given = list(Enrollment.objects.filter(pk__in=ids).select_related("share").in_queue_order())
-    _count(pool, given, +1)
+    facts = {
+        "pool": pool.pk,
+        "free": pool.free,
+        "now": now,
+        "hold_until": now + timedelta(days=pool.programme.hold_days),
+        "ends_at": _end_of_term(pool, now),
+    }
+    given = list(Enrollment.objects.raw(_GIVE, facts).prefetch_related("share"))
+    pool.taken += len(given)
     _tell(pool, given, now=now, by=by)
     return given
 
@@ -143,7 +144,7 @@ def seat_held(pool: SeatPool, enrollment: Enrollment, *, now: datetime, by: User
     enrollment.hold_until, enrollment.seated_at, enrollment.ends_at = None, now, _end_of_term(pool, now)
     enrollment.save(update_fields=["state", "hold_until", "seated_at", "ends_at"])
     history.record(Event.Kind.SEAT_GIVEN, now=now, by=by, enrollment=enrollment)
-    _owe_accounts(pool, [enrollment.user_id], now=now)
+    ProviderAccount.objects.owe_open(pool.programme.provider_id, [enrollment.user_id], now=now)
 
 
 def _end_of_term(pool: SeatPool, now: datetime) -> datetime:
@@ -157,27 +158,8 @@ def _tell(pool: SeatPool, given: Sequence[Enrollment], *, now: datetime, by: Use
     history.record_each(pairs, now=now, by=by)
     Letter.objects.owe_each(Letter.Kind.SEAT_GIVEN, seated, now=now)
     Letter.objects.owe_each(Letter.Kind.SEAT_HELD, held, now=now)
-    _owe_accounts(pool, [enrollment.user_id for enrollment in seated], now=now)
-
-
-def _owe_accounts(pool: SeatPool, user_ids: Sequence[int], *, now: datetime) -> None:
-    """The people's accounts at the pool's provider must be open, and somebody has to see to it."""
-    if not user_ids:
-        return
     provider_id = pool.programme.provider_id
-    known = ProviderAccount.objects.filter(provider_id=provider_id, user_id__in=user_ids)
-    have = set(known.select_for_update(no_key=True).order_by("id").values_list("user_id", flat=True))
-    if have:
-        known.update(must_be_active=True, **ProviderAccount.debt(now))
-    ProviderAccount.objects.bulk_create(
-        [
-            ProviderAccount(user_id=user_id, provider_id=provider_id, must_be_active=True, due_at=now)
-            for user_id in user_ids
-            if user_id not in have
-        ],
-        batch_size=1000,
-        ignore_conflicts=True,  # made meanwhile by a transition in another pool of this provider: owed all the same
-    )
+    ProviderAccount.objects.owe_open(provider_id, [enrollment.user_id for enrollment in seated], now=now)
 
 
 # --- Taking back ---
@@ -188,16 +170,11 @@ def vacate(pool: SeatPool, enrollment: Enrollment, *, now: datetime) -> None:
     the enrollment under that lock, changes its state in the same transaction and lets `allocate` follow."""
     if not enrollment.has_seat:
         raise ValueError("a seat that nobody has cannot be freed")
-    _count(pool, [enrollment], -1)
+    Share.objects.filter(pk=enrollment.share_id).update(taken=F("taken") - 1)
+    pool.taken -= 1
+    pool.save(update_fields=["taken"])
     _sink(pool)
     _close_account_unless_needed(pool, enrollment, now=now)
-
-
-def _count(pool: SeatPool, enrollments: Sequence[Enrollment], step: int) -> None:
-    for share_id, number in sorted(Counter(enrollment.share_id for enrollment in enrollments).items()):
-        Share.objects.filter(pk=share_id).update(taken=F("taken") + step * number)
-    pool.taken += step * len(enrollments)
-    pool.save(update_fields=["taken"])
 
 
 def _sink(pool: SeatPool) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from django.db import IntegrityError, transaction
-
 from libraries import rosters
 from libraries.cards import registry
 from libraries.cards.checks import Answer, CardCheck, Outcome, Question
@@ -42,26 +40,29 @@ def open_cards(institution_id: int, number: str) -> Sequence[Card]:
     return list(found.select_for_update(no_key=True).order_by("id"))
 
 
-def claim(*, user: User, library: Library, number: str, answer: Answer, now: datetime) -> Card:
-    """The user's card of this number: their open one, or a new one.
+def claim(
+    *, user: User, library: Library, number: str, cards: Sequence[Card], answer: Answer, on: date, now: datetime
+) -> Card:
+    """The user's card of this number: their open one, or a new one. `cards` are all open claims on it, locked.
 
     Confirmed when the check proved it, disputed when the number is somebody else's living card. Proof against an
-    unproved rival is settled by the caller before; two proofs for one number are for a librarian to settle.
+    unproved rival is settled by the caller before; two proofs for one number are for a librarian to settle. A card
+    that was confirmed until a day before `on` has to be looked at again.
+
+    Raises IntegrityError when somebody else has claimed the number since the cards were read: try again.
     """
-    own = Card.objects.filter(
-        user=user, institution_id=library.institution_id, number=number, state__in=Card.OPEN
-    ).first()
+    own = next((card for card in cards if card.user_id == user.pk), None)
     card = own or Card(user=user, library=library, institution_id=library.institution_id, number=number, claimed_at=now)
-    if answer.outcome == Outcome.CONFIRMED and card.state != Card.State.CONFIRMED:
-        _decide(card, Card.State.CONFIRMED, how=library.institution.card_check, by=None, now=now)
-        card.valid_until = answer.valid_until
-    try:
-        with transaction.atomic():
-            card.save()
-    except IntegrityError:
-        # The number is living in another's name: the partial unique index has the last word, also in a race.
-        card.state, card.decided_at, card.decided_how, card.valid_until = Card.State.DISPUTED, None, "", None
-        card.save()
+    taken = any(rival.user_id != user.pk and rival.state in Card.LIVING for rival in cards)
+    if taken:
+        card.state = Card.State.DISPUTED
+    elif answer.outcome == Outcome.CONFIRMED:
+        card.valid_until = answer.valid_until or card.valid_until
+        if card.state != Card.State.CONFIRMED:
+            _decide(card, Card.State.CONFIRMED, how=library.institution.card_check, by=None, now=now)
+    elif not card.is_valid_on(on):
+        _undecide(card)
+    card.save()
     return card
 
 
@@ -92,6 +93,11 @@ def undispute(institution_id: int, number: str) -> Card | None:
     left[0].state = Card.State.CLAIMED
     left[0].save(update_fields=["state"])
     return left[0]
+
+
+def _undecide(card: Card) -> None:
+    card.state, card.decided_at, card.decided_how, card.decided_by = Card.State.CLAIMED, None, "", None
+    card.valid_until = None
 
 
 def _decide(card: Card, state: Card.State, *, how: str, by: User | None, now: datetime) -> None:

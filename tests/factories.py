@@ -94,7 +94,7 @@ def make_member(
     user = User.objects.filter(email=email).first() or make_user(email)
     told = make_application(library, number or f"2199{next(_number):04}", **application)
     return applying.apply(
-        user=user, pool_id=programme.pool.pk, application=told, address=ADDRESS, now=now or timezone.now()
+        user=user, pool=programme.pool, application=told, address=ADDRESS, now=now or timezone.now()
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 class LetterQuerySet(OwedQuerySet["Letter"]):
     def owe_each(self, kind: str, enrollments: Iterable[Enrollment], *, now: datetime, reason: str = "") -> None:
-        """Owe a letter to each, in the transaction of the decision it tells about."""
+        """Owe a letter to each (to nobody, where there are none), in the transaction of the decision it tells about."""
         self.bulk_create(
             [
                 Letter(kind=kind, enrollment=e, user_id=e.user_id, reason=reason, owed_at=now, due_at=now)

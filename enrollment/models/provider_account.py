@@ -1,12 +1,34 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from uuid import uuid4
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from enrollment.models.owed import OwedQuerySet, OwedWork
+
+
+# Locked in the order of the people's ids, whichever were there before. What `OwedWork.debt` says, in SQL.
+_OWE_OPEN = """
+INSERT INTO enrollment_provideraccount AS account
+    (user_id, provider_id, external_id, must_be_active, due_at, version, attempts, trouble, remote_id, seen)
+SELECT id, %(provider)s, gen_random_uuid(), true, %(now)s, 0, 0, '', '', 'unknown'
+FROM unnest(%(users)s::bigint[]) AS id ORDER BY id
+ON CONFLICT (user_id, provider_id) DO UPDATE SET
+    must_be_active = true, due_at = excluded.due_at, version = account.version + 1,
+    attempts = 0, stuck_at = NULL, trouble = ''
+"""
+
+
+class ProviderAccountQuerySet(OwedQuerySet["ProviderAccount"]):
+    def owe_open(self, provider_id: int, user_ids: Iterable[int], *, now: datetime) -> None:
+        """The people's accounts at this provider must be open, and somebody has to see to it."""
+        if users := list(user_ids):
+            with connection.cursor() as cursor:
+                cursor.execute(_OWE_OPEN, {"provider": provider_id, "users": users, "now": now})
 
 
 class ProviderAccount(OwedWork):
@@ -31,7 +53,7 @@ class ProviderAccount(OwedWork):
     seen = models.CharField(_("last seen"), max_length=10, choices=Seen, default=Seen.UNKNOWN)
     seen_at = models.DateTimeField(_("seen"), null=True, blank=True)
 
-    objects = OwedQuerySet["ProviderAccount"].as_manager()
+    objects = ProviderAccountQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("account at the provider")

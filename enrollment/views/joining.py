@@ -49,7 +49,7 @@ def card(request: HttpRequest) -> HttpResponse:
     (pool,) = pools
     if reasons := programme_reasons(pool, now=timezone.now()):
         return render(request, "enrollment/join_closed.html", {"reasons": reasons, "programme": pool.programme})
-    if Enrollment.objects.open().filter(pool=pool, user=member_of(request)).exists():
+    if request.method != "POST" and Enrollment.objects.open().filter(pool=pool, user=member_of(request)).exists():
         return _to_result(pool)
     libraries = Library.objects.filter(institution__shares__pool=pool).select_related("institution")
     library = libraries.filter(pk=_whole_number(request.GET.get("library", ""))).first()
@@ -101,7 +101,7 @@ def _apply(request: HttpRequest, pool: SeatPool, library: Library, form: CardFor
     try:
         applying.apply(
             user=member_of(request),
-            pool_id=pool.pk,
+            pool=pool,
             application=application,
             address=accounts.network_of(request),
             now=timezone.now(),

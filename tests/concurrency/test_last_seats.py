@@ -33,7 +33,7 @@ def applications(programme: Programme) -> list[Callable[[], Any]]:
         partial(
             applying.apply,
             user=make_user(f"member{n}@example.test"),
-            pool_id=programme.pool.pk,
+            pool=programme.pool,
             application=make_application(libraries[n % 2], f"2100{n:04}"),
             address=f"192.0.2.{n}",
             now=NOW,
@@ -97,7 +97,7 @@ def test_allocate_by_many_at_once_gives_each_seat_once(programme: Programme, tog
 def test_one_person_in_many_tabs_has_one_application(programme: Programme, together: Together) -> None:
     ada = make_user()
     told = make_application(make_library("Library of halle", make_institution("halle")))
-    apply = partial(applying.apply, user=ada, pool_id=programme.pool.pk, application=told, address=ADDRESS, now=NOW)
+    apply = partial(applying.apply, user=ada, pool=programme.pool, application=told, address=ADDRESS, now=NOW)
     answers = together([apply] * 8)
     assert {answer.pk for answer in answers} == {Enrollment.objects.get().pk}
     assert (SeatPool.objects.get().taken, Event.objects.filter(kind="applied").count()) == (1, 1)
@@ -109,7 +109,7 @@ def test_one_number_claimed_by_many_at_once_is_one_living_card(programme: Progra
         partial(
             applying.apply,
             user=make_user(f"member{n}@example.test"),
-            pool_id=programme.pool.pk,
+            pool=programme.pool,
             application=make_application(library, "21000001"),
             address=ADDRESS,
             now=NOW,

@@ -207,13 +207,13 @@ def test_cards_of_applications_taken_back_do_not_keep_others_out(monkeypatch: py
 
 def test_second_facts_cannot_be_guessed(by_roster: Institution) -> None:
     library = make_library("Halle", by_roster)
-    pool_id = make_programme().pool.pk
+    pool = make_programme().pool
     user = make_user()
 
     def guess(day: int, number: str = "21000001") -> str:
         application = make_application(library, number, second_fact=f"{day:02}/05/1944")
         try:
-            applying.apply(user=user, pool_id=pool_id, application=application, address=ADDRESS, now=NOW)
+            applying.apply(user=user, pool=pool, application=application, address=ADDRESS, now=NOW)
         except (applying.CardNotAccepted, applying.TooManyTries) as error:
             return type(error).__name__
         return "seated"
