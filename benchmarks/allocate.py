@@ -101,7 +101,7 @@ def _apply(user: object, visitor: object, pool_id: int) -> None:
 
     from benchmarks.rows import FACT, Member
     from enrollment import applying
-    from enrollment.models import Enrollment
+    from enrollment.models import Enrollment, SeatPool
     from enrollment.privacy import PRIVACY_TEXT_VERSION
     from libraries.models import Library, User
 
@@ -117,7 +117,13 @@ def _apply(user: object, visitor: object, pool_id: int) -> None:
         privacy_version=PRIVACY_TEXT_VERSION,
         age_confirmed=None,
     )
-    made = applying.apply(user=user, pool=SeatPool.objects.select_related("programme").get(pk=pool_id), application=told, address=visitor.address, now=timezone.now())
+    made = applying.apply(
+        user=user,
+        pool=SeatPool.objects.select_related("programme").get(pk=pool_id),
+        application=told,
+        address=visitor.address,
+        now=timezone.now(),
+    )
     assert made.state == Enrollment.State.WAITING
 
 

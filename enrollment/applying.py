@@ -120,7 +120,8 @@ def _enter(*, user: User, pool_id: int, application: Application, answer: Answer
     if earlier is not None and _is_same(earlier, application):
         return earlier
     proved = answer.outcome == Outcome.CONFIRMED
-    reasons = reasons_against(user, pool, share, applied=earlier is not None, proved=proved, now=now)
+    own = any(each.user_id == user.pk and each.is_proved_on(_day(now)) for each in cards)
+    reasons = reasons_against(user, pool, share, applied=earlier is not None, proved=proved or own, now=now)
     if share is None or reasons:
         raise Ineligible(reasons)
     _note_names(user, application)

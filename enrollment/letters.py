@@ -21,14 +21,15 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core import mail
 from django.core.mail import EmailMultiAlternatives
+from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
-from enrollment import waiting_list
+from enrollment import history, waiting_list
 from enrollment.models import Enrollment, Event, EventNote, Letter, ProviderAccount
-from libraries.models import Card
+from libraries.models import Card, User
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +131,31 @@ def _later(letter: Letter, trouble: str, now: datetime, *, counts: bool = True) 
 def _stuck(letter: Letter, trouble: str, now: datetime) -> dict[str, Any]:
     logger.error("letter %s is stuck: %s", letter.pk, trouble)
     return {"due_at": letter.due_at, "stuck_at": now, "trouble": trouble}
+
+
+# --- By hand ---
+
+
+def try_again(pk: int, *, by: User, now: datetime) -> bool:
+    """A person asks for another try of a stuck letter, recorded; says whether it was stuck."""
+    return _remedy(pk, Event.Kind.LETTER_RETRIED, Letter.debt(now), by=by, now=now)
+
+
+def give_up(pk: int, *, by: User, now: datetime) -> bool:
+    """A person decides that a stuck letter is not sent any more, recorded; says whether it was stuck."""
+    given_up = {"due_at": None, "dropped_at": now, "stuck_at": None}
+    return _remedy(pk, Event.Kind.LETTER_DROPPED, given_up, by=by, now=now)
+
+
+@transaction.atomic
+def _remedy(pk: int, kind: Event.Kind, changes: dict[str, Any], *, by: User, now: datetime) -> bool:
+    stuck = Letter.objects.stuck().filter(pk=pk).select_related("enrollment__share")
+    letter = stuck.select_for_update(no_key=True, of=("self",)).first()
+    if letter is None:
+        return False
+    Letter.objects.filter(pk=pk).update(**changes)
+    history.record(kind, now=now, by=by, enrollment=letter.enrollment, reason=letter.kind)
+    return True
 
 
 # --- Writing ---

@@ -181,10 +181,10 @@ def _enrollments(account: ProviderAccount) -> EnrollmentQuerySet:
 # --- By hand ---
 
 
-def try_again(*, account_id: int, by: User, now: datetime) -> bool:
+def try_again(pk: int, *, by: User, now: datetime) -> bool:
     """A person asks for another try of a stuck account, recorded; says whether it was stuck."""
     with transaction.atomic():
-        stuck = ProviderAccount.objects.stuck().filter(pk=account_id)
+        stuck = ProviderAccount.objects.stuck().filter(pk=pk)
         account = stuck.select_for_update(no_key=True).first()
         if account is None:
             return False

@@ -17,9 +17,7 @@ from libraries.models import Card, User
 Pools = dict[int, SeatPool]
 
 
-def lock_number(
-    institution_id: int, number: str, *, and_pools: Iterable[int] = ()
-) -> tuple[Pools, Sequence[Card]]:
+def lock_number(institution_id: int, number: str, *, and_pools: Iterable[int] = ()) -> tuple[Pools, Sequence[Card]]:
     """Lock the pools of all open applications with this number (and some more), then its open cards.
 
     Raises ChangedMeanwhile when an application in yet another pool came in while we waited for the locks.

@@ -15,17 +15,29 @@ def place_of(enrollment: Enrollment) -> int | None:
     return Enrollment.objects.ahead_of(enrollment).count() + 1
 
 
+# Of one pool at a time: its lock is given back in between, so that nobody who applies waits long.
+_BATCH = 100
+
+
 def lapse_holds(*, now: datetime) -> int:
     """Release every held seat whose time is up; say how many. The applications keep their old place."""
     overdue = Enrollment.objects.hold_overdue(now)
-    return sum(_lapse(pool_id, now=now) for pool_id in sorted(set(overdue.values_list("pool_id", flat=True))))
+    return sum(_lapse_all(pool_id, now=now) for pool_id in sorted(set(overdue.values_list("pool_id", flat=True))))
+
+
+def _lapse_all(pool_id: int, *, now: datetime) -> int:
+    lapsed = batch = _lapse(pool_id, now=now)
+    while batch == _BATCH:
+        batch = _lapse(pool_id, now=now)
+        lapsed += batch
+    return lapsed
 
 
 @seats.transition
 def _lapse(pool_id: int, *, now: datetime) -> int:
     pool = seats.lock(pool_id)
     overdue = Enrollment.objects.hold_overdue(now).filter(pool=pool).select_related("share").order_by("id")
-    lapsed = list(overdue.select_for_update(no_key=True, of=("self",)))
+    lapsed = list(overdue.select_for_update(no_key=True, of=("self",))[:_BATCH])
     for enrollment in lapsed:
         seats.vacate(pool, enrollment, now=now)
         enrollment.state, enrollment.passed_over = Enrollment.State.WAITING, True

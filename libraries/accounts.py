@@ -24,11 +24,13 @@ from libraries import limits, people
 from libraries.models import User
 
 # A code has 8 digits: with so many codes an hour and so many guesses at each, somebody who tries without a pause for
-# a year finds one with a chance of 1 in 250.
-CODES_PER_EMAIL, GUESSES_PER_CODE = 8, 5
+# a year, from many networks, finds one with a chance of 1 in 100.
+CODES_PER_EMAIL, GUESSES_PER_CODE = 20, 5
+# From one network for one address: a stranger there does not use up what the owner needs.
+CODES_PER_EMAIL_AND_NETWORK, PASSWORDS_PER_EMAIL_AND_NETWORK = 8, 10
 # From one network: a library's own computers share one, so it is generous for the honest.
 CODES_PER_NETWORK = 200
-PASSWORDS_PER_EMAIL, PASSWORDS_PER_NETWORK = 10, 100
+PASSWORDS_PER_EMAIL, PASSWORDS_PER_NETWORK = 40, 100
 HOUR = timedelta(hours=1)
 
 
@@ -51,10 +53,14 @@ def send_code(request: HttpRequest, *, email: str, language: str, now: datetime)
     address has been proved. Raises TooManyCodes, CannotSend or AddressRefused.
     """
     email = email.strip().lower()
-    if not limits.allow("codes from", network_of(request), limit=CODES_PER_NETWORK, per=HOUR, now=now):
-        raise TooManyCodes
-    if not limits.allow("codes for", email, limit=CODES_PER_EMAIL, per=HOUR, now=now):
-        raise TooManyCodes
+    network = network_of(request)
+    for key, limit in (
+        (("codes from", network), CODES_PER_NETWORK),
+        (("codes for from", email, network), CODES_PER_EMAIL_AND_NETWORK),
+        (("codes for", email), CODES_PER_EMAIL),
+    ):
+        if not limits.allow(*key, limit=limit, per=HOUR, now=now):
+            raise TooManyCodes
     user = people.at(email, language=language)
     try:
         LoginCodeVerificationProcess.initiate(request=request, user=user, email=email)
@@ -117,10 +123,14 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Counts every try, the right ones too, exactly and in the database."""
-        email, now = str(credentials.get("email", "")).strip().lower(), timezone.now()
-        by_network = limits.allow("passwords from", network_of(request), limit=PASSWORDS_PER_NETWORK, per=HOUR, now=now)
-        if not by_network or not limits.allow("passwords for", email, limit=PASSWORDS_PER_EMAIL, per=HOUR, now=now):
-            raise self.validation_error("too_many_login_attempts")
+        email, network = str(credentials.get("email", "")).strip().lower(), network_of(request)
+        for key, limit in (
+            (("passwords from", network), PASSWORDS_PER_NETWORK),
+            (("passwords for from", email, network), PASSWORDS_PER_EMAIL_AND_NETWORK),
+            (("passwords for", email), PASSWORDS_PER_EMAIL),
+        ):
+            if not limits.allow(*key, limit=limit, per=HOUR, now=timezone.now()):
+                raise self.validation_error("too_many_login_attempts")
 
     def reauthenticate(self, user: User, password: str) -> bool:
         self.pre_authenticate(self.request, email=user.email)

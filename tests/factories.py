@@ -93,9 +93,7 @@ def make_member(
     """A person who has applied: held, seated or waiting, as the card's check and the seats decide."""
     user = User.objects.filter(email=email).first() or make_user(email)
     told = make_application(library, number or f"2199{next(_number):04}", **application)
-    return applying.apply(
-        user=user, pool=programme.pool, application=told, address=ADDRESS, now=now or timezone.now()
-    )
+    return applying.apply(user=user, pool=programme.pool, application=told, address=ADDRESS, now=now or timezone.now())
 
 
 def make_librarian(institution: Institution | None = None, email: str = "lin@example.test", **fields: Any) -> User:

@@ -2,19 +2,36 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
-from enrollment.admin.accounts import StuckFilter
+from enrollment import letters
 from enrollment.admin.base import link_to_application
+from enrollment.admin.stuck import Remedy, StuckAdmin, StuckFilter
 from enrollment.models import Letter
 from enrollment.reports import timeline
-from libraries.scoped_admin import ScopedAdmin
+from libraries.scoped_admin import Role
+
+
+def _retried(count: int) -> str:
+    text = ngettext("%(count)d letter is tried again now.", "%(count)d letters are tried again now.", count)
+    return text % {"count": count}
+
+
+def _dropped(count: int) -> str:
+    text = ngettext("%(count)d letter is not sent any more.", "%(count)d letters are not sent any more.", count)
+    return text % {"count": count}
 
 
 @admin.register(Letter)
-class LetterAdmin(ScopedAdmin):
+class LetterAdmin(StuckAdmin):
     """Which letter, owed since when and sent when; what it says, and to whom, is told by the application."""
 
     institution_path = "enrollment__share__institution"
+    healers = (Role.LIBRARIAN, Role.COORDINATOR, Role.OPERATOR)
+    remedies = {
+        "try_again": Remedy(_("Try again"), "refresh-cw", letters.try_again, _retried),
+        "give_up": Remedy(_("Do not send it"), "x", letters.give_up, _dropped),
+    }
     list_display = ("kind", "application", "owed_at", "sent_at", "dropped_at", "attempts", "stuck_at", "went_wrong")
     list_filter = (StuckFilter, "kind")
     ordering = ("-owed_at", "-pk")

@@ -25,6 +25,8 @@ class Event(models.Model):
         WITHDRAWN = "withdrawn", _("Application ended")
         CAP_CHANGED = "cap_changed", _("Number of places changed")
         SHARE_CHANGED = "share_changed", _("Share changed")
+        LETTER_RETRIED = "letter_retried", _("Asked to try the letter again")
+        LETTER_DROPPED = "letter_dropped", _("Decided not to send the letter")
         ROSTER_IMPORTED = "roster_imported", _("List of cards imported")
 
     at = models.DateTimeField(_("when"))

@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from enrollment.models.owed import OwedQuerySet, OwedWork
 
-
-# Locked in the order of the people's ids, whichever were there before. What `OwedWork.debt` says, in SQL.
+# Locked in the order of the people's ids, whichever were there before. What `OwedWork.debt` says, in SQL. Where the
+# account was to be closed, somebody may be closing it right now: what was seen before says nothing any more.
 _OWE_OPEN = """
 INSERT INTO enrollment_provideraccount AS account
     (user_id, provider_id, external_id, must_be_active, due_at, version, attempts, trouble, remote_id, seen)
@@ -19,7 +19,9 @@ SELECT id, %(provider)s, gen_random_uuid(), true, %(now)s, 0, 0, '', '', 'unknow
 FROM unnest(%(users)s::bigint[]) AS id ORDER BY id
 ON CONFLICT (user_id, provider_id) DO UPDATE SET
     must_be_active = true, due_at = excluded.due_at, version = account.version + 1,
-    attempts = 0, stuck_at = NULL, trouble = ''
+    attempts = 0, stuck_at = NULL, trouble = '',
+    seen = CASE WHEN account.must_be_active THEN account.seen ELSE 'unknown' END,
+    seen_at = CASE WHEN account.must_be_active THEN account.seen_at END
 """
 
 

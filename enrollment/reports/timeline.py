@@ -9,7 +9,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from enrollment.models import Enrollment, Event
+from enrollment.models import Enrollment, Event, Letter
 from libraries.models import Card, Institution, User
 
 # Codes of the provider's adapter (catalog.provider) and of our own work with it.
@@ -43,6 +43,7 @@ LETTER_TROUBLES = {
     "unreachable": gettext_lazy("The mail server cannot be reached."),
 }
 _WORDS = {
+    **{choice.value: choice.label for choice in Letter.Kind},
     **{choice.value: choice.label for choice in Institution.CardCheck},
     **{choice.value: choice.label for choice in Card.Refusal},
     **{choice.value: choice.label for choice in Enrollment.EndReason},

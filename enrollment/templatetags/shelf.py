@@ -81,8 +81,6 @@ def notice_of(message: Message) -> dict[str, str]:
 
 def in_language(address: str, code: str) -> str:
     """The same address in another language. The prefix is all that differs, so that this holds for pages that
-    do not exist too."""
-    plain = _PREFIX.sub("", address)
-    if not plain.startswith("/"):
-        plain = f"/{plain}"
+    do not exist too. Two slashes at the start would be the address of another site."""
+    plain = "/" + _PREFIX.sub("", address).lstrip("/")
     return plain if code == settings.LANGUAGE_CODE else f"/{code}{plain}"

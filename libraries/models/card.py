@@ -106,5 +106,8 @@ class Card(models.Model):
     def __str__(self) -> str:
         return f"#{self.pk}"
 
+    def is_proved_on(self, day: date) -> bool:
+        return self.state == self.State.CONFIRMED and self.is_valid_on(day)
+
     def is_valid_on(self, day: date) -> bool:
         return self.valid_until is None or self.valid_until >= day

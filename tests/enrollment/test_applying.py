@@ -205,6 +205,28 @@ def test_cards_of_applications_taken_back_do_not_keep_others_out(monkeypatch: py
     assert make_member(BO, programme=programme, now=NOW).state == State.HELD
 
 
+def test_member_whose_card_is_confirmed_is_not_kept_out_by_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_library()
+    first, second = make_programme(), make_programme("second")
+    ada = make_member(ADA, programme=first, number="21000001", now=NOW)
+    card_checking.confirm(card_id=ada.card_id, by=make_librarian(), now=NOW)
+    monkeypatch.setattr("enrollment.eligibility.UNPROVED_PER_INSTITUTION", 0)
+    assert make_member(ADA, programme=second, number="21000001", now=NOW).state == State.SEATED
+
+
+def test_card_whose_confirmation_ran_out_is_looked_at_again() -> None:
+    make_library()
+    first, second = make_programme(), make_programme("second")
+    ada, lin = make_member(ADA, programme=first, number="21000001", now=NOW), make_librarian()
+    card_checking.confirm(card_id=ada.card_id, by=lin, now=NOW, valid_until=date(2026, 7, 10))
+    later = NOW + timedelta(days=30)
+    again = make_member(ADA, programme=second, number="21000001", now=later)
+    assert (again.state, again.card_id, again.card.state) == (State.HELD, ada.card_id, Card.State.CLAIMED)
+    card_checking.confirm(card_id=ada.card_id, by=lin, now=later, valid_until=date(2027, 7, 10))
+    states = Enrollment.objects.filter(user=ada.user).values_list("state", flat=True)
+    assert list(states) == [State.SEATED, State.SEATED]
+
+
 def test_second_facts_cannot_be_guessed(by_roster: Institution) -> None:
     library = make_library("Halle", by_roster)
     pool = make_programme().pool

@@ -131,6 +131,24 @@ def test_settle_closes_when_the_seat_ends_and_opens_the_same_again(
     assert (kinds_of(again), ready_letters()) == (["account_opened"], [ada.pk, again.pk])
 
 
+def test_account_is_not_ready_while_an_older_closing_may_be_under_way(
+    platform: RunningPlatform, halle: Institution, ada: Enrollment
+) -> None:
+    settle_all()
+    ending.give_back(enrollment_id=ada.pk, by=ada.user, now=NOW)
+    again = seated(ADA, ada.pool.programme, halle)
+    assert (account_of(again).seen, account_of(again).is_ready) == (Seen.UNKNOWN, False)
+    settle_all()
+    assert (account_of(again).is_ready, ready_letters()) == (True, [ada.pk, again.pk])
+
+
+def test_account_stays_ready_when_a_second_programme_needs_it_too(
+    platform: RunningPlatform, halle: Institution, ada: Enrollment
+) -> None:
+    settle_all()
+    assert account_of(seated(ADA, make_programme("second"), halle)).is_ready
+
+
 def test_settle_of_a_seat_that_ended_before_makes_no_account(platform: RunningPlatform, ada: Enrollment) -> None:
     ending.give_back(enrollment_id=ada.pk, by=ada.user, now=NOW)
     settle_all()
@@ -181,8 +199,8 @@ def test_try_again_makes_a_stuck_account_due(platform: RunningPlatform, ada: Enr
     settle_all()
     platform.clear_faults()
     account = account_of(ada)
-    assert provisioning.try_again(account_id=account.pk, by=mo, now=NOW)
-    assert not provisioning.try_again(account_id=account.pk, by=mo, now=NOW)
+    assert provisioning.try_again(account.pk, by=mo, now=NOW)
+    assert not provisioning.try_again(account.pk, by=mo, now=NOW)
     settle_all()
     assert account_of(ada).seen == Seen.ACTIVE
     assert kinds_of(ada) == ["account_stuck", "account_retried", "account_opened"]

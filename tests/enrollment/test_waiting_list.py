@@ -37,6 +37,16 @@ def test_lapse_holds_gives_the_seat_to_the_next_and_keeps_the_application() -> N
     assert Letter.objects.filter(kind="hold_lapsed").count() == Event.objects.filter(kind="hold_lapsed").count() == 1
 
 
+def test_lapse_holds_goes_on_until_all_are_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_library()
+    programme = make_programme(cap=5, hold_days=14)
+    for number in range(5):
+        make_member(f"member{number}@example.test", programme=programme, now=NOW)
+    monkeypatch.setattr(waiting_list, "_BATCH", 2)
+    assert waiting_list.lapse_holds(now=LAPSED) == 5
+    assert Enrollment.objects.holding_seats().count() == 0
+
+
 def test_lapsed_hold_is_next_to_be_seated_once_its_card_is_confirmed() -> None:
     make_library()
     programme = make_programme(cap=1, hold_days=14)

@@ -49,7 +49,7 @@ def test_trying_again_is_recorded(account: ProviderAccount, role: str) -> None:
 
 def test_trying_again_what_is_not_stuck_does_nothing(account: ProviderAccount) -> None:
     ProviderAccount.objects.update(stuck_at=None, trouble="")
-    address = reverse("admin:enrollment_provideraccount_retry", args=[account.pk])
+    address = reverse("admin:enrollment_provideraccount_remedy", args=[account.pk, "try_again"])
     page = sign_in(make_coordinator()).post(address, follow=True)
     assert said(page) == ["1 was left as it was. It was not stuck."]
 

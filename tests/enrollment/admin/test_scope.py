@@ -45,7 +45,9 @@ def addresses() -> Iterator[str]:
         yield reverse("admin:enrollment_enrollment_act", args=[pk])
     yield from (reverse("admin:enrollment_seatpool_cap", args=[pool.pk]) for pool in SeatPool.objects.all())
     for pk in ProviderAccount.objects.values_list("pk", flat=True):
-        yield reverse("admin:enrollment_provideraccount_retry", args=[pk])
+        yield reverse("admin:enrollment_provideraccount_remedy", args=[pk, "try_again"])
+    for pk in Letter.objects.values_list("pk", flat=True):
+        yield reverse("admin:enrollment_letter_remedy", args=[pk, "give_up"])
 
 
 def questions(scene: Scene) -> Iterator[str]:
@@ -167,7 +169,12 @@ def forged(scene: Scene) -> Iterator[tuple[str, dict[str, Any]]]:
     pool = scene.programme.pool.pk
     yield reverse("admin:enrollment_seatpool_cap", args=[pool]), {"cap": "50", "reason": "More.", "apply": "yes"}
     account = ProviderAccount.objects.get(user=scene.cy.user).pk
-    yield reverse("admin:enrollment_provideraccount_retry", args=[account]), {}
+    yield reverse("admin:enrollment_provideraccount_remedy", args=[account, "try_again"]), {}
+    letters = reverse("admin:enrollment_letter_changelist")
+    for letter in Letter.objects.filter(user=scene.cy.user).values_list("pk", flat=True):
+        for remedy in ("try_again", "give_up"):
+            yield reverse("admin:enrollment_letter_remedy", args=[letter, remedy]), {}
+            yield letters, {"action": remedy, "_selected_action": str(letter), "index": "0"}
     accounts = reverse("admin:enrollment_provideraccount_changelist")
     yield accounts, {"action": "try_again", "_selected_action": str(account), "index": "0"}
     for model in admin.site._registry:

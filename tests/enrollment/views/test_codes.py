@@ -104,6 +104,13 @@ def test_codes_are_limited_for_each_address_and_for_each_network(
     assert ask(client, "cy@example.test", REMOTE_ADDR="192.0.2.77").status_code == 302
 
 
+def test_stranger_does_not_use_up_the_codes_of_an_address(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "CODES_PER_EMAIL_AND_NETWORK", 2)
+    monkeypatch.setattr(accounts, "CODES_PER_EMAIL", 3)
+    assert [ask(client, REMOTE_ADDR="192.0.2.66").status_code for _ in range(5)] == [302, 302, 429, 429, 429]
+    assert [ask(client).status_code for _ in range(2)] == [302, 429]
+
+
 def test_forged_forwarding_header_does_not_buy_more_codes(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounts, "CODES_PER_NETWORK", 2)
     forged = [{"HTTP_X_FORWARDED_FOR": f"198.51.100.{number}"} for number in range(3)]

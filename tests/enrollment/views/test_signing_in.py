@@ -72,6 +72,17 @@ def test_wrong_passwords_are_limited_exactly(client: Client, monkeypatch: pytest
     assert errors_of(answer) == {"__all__": ["Too many failed login attempts. Try again later."]}
 
 
+def test_stranger_does_not_use_up_the_passwords_of_an_address(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_librarian()
+    monkeypatch.setattr(accounts, "PASSWORDS_PER_EMAIL_AND_NETWORK", 2)
+    monkeypatch.setattr(accounts, "PASSWORDS_PER_EMAIL", 3)
+    wrong = {"login": "lin@example.test", "password": "wrong"}
+    for _ in range(5):
+        client.post("/en/accounts/login/", wrong, REMOTE_ADDR="192.0.2.66")
+    answer = client.post("/en/accounts/login/", {"login": "lin@example.test", "password": PASSWORD})
+    assert answer["Location"] == "/en/admin/"
+
+
 def test_link_to_a_new_password_is_made_of_the_site_address_alone(client: Client, settings: LazySettings) -> None:
     make_librarian()
     settings.SITE_URL, settings.ALLOWED_HOSTS = "https://leerkaart.test", ["*"]
