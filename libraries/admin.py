@@ -13,11 +13,11 @@ from libraries.models import Institution, Library, StaffRole, User
 from libraries.scoped_admin import Role, ScopedAdmin, ScopedRelatedFilter, person, without_links
 
 if TYPE_CHECKING:
-    Inline = admin.TabularInline[Any, Any]
+    Inline = admin.StackedInline[Any, Any]
     RoleModelForm = forms.ModelForm[StaffRole]
     UserModelForm = forms.ModelForm[User]
 else:
-    Inline, RoleModelForm, UserModelForm = admin.TabularInline, forms.ModelForm, forms.ModelForm
+    Inline, RoleModelForm, UserModelForm = admin.StackedInline, forms.ModelForm, forms.ModelForm
 
 
 @admin.register(Institution)
@@ -67,11 +67,7 @@ class RoleInline(Inline):
         return super().formfield_for_choice_field(db_field, request, **kwargs)
 
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
-        """The table has no label of its own for each field."""
-        field = without_links(super().formfield_for_dbfield(db_field, request, **kwargs))
-        if field is not None:
-            field.widget.attrs["aria-label"] = field.label
-        return field
+        return without_links(super().formfield_for_dbfield(db_field, request, **kwargs))
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return scoping.may(person(request), Role.OPERATOR)

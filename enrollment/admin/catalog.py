@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Area, Course, Listing, Programme, Provider
 from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, ScopedRelatedFilter
@@ -33,7 +34,15 @@ class ProgrammeAdmin(ScopedAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Programme | None = None) -> tuple[str, ...]:
         """Accounts of its members are at the provider: a programme does not move to another."""
-        return ("slug", "provider") if obj else ()
+        return ("slug", "its_provider") if obj else ()
+
+    def get_exclude(self, request: HttpRequest, obj: Programme | None = None) -> tuple[str, ...]:
+        return ("provider",) if obj else ()
+
+    @admin.display(description=_("provider"))
+    def its_provider(self, row: Programme) -> str:
+        """As text: Django would make it a link, also for who may not see the provider's page."""
+        return row.provider.name
 
 
 @admin.register(Area)
