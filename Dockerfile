@@ -4,7 +4,7 @@ FROM python:3.11.14-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/leerkaart
 COPY requirements/runtime.txt /build/runtime.txt
-RUN /opt/leerkaart/bin/pip install --require-hashes --only-binary :all: -r /build/runtime.txt
+RUN /opt/leerkaart/bin/pip install --no-deps --require-hashes --only-binary :all: -r /build/runtime.txt
 COPY . /app
 WORKDIR /app
 # The settings want every variable; nothing is asked or kept of these.

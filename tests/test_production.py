@@ -227,7 +227,7 @@ def test_compose_accepts_the_file(tmp_path: Path) -> None:
 def test_image_installs_the_lock_file_of_the_runtime_alone() -> None:
     installs = re.findall(r"pip install (.+)", DOCKERFILE)
 
-    assert installs == ["--require-hashes --only-binary :all: -r /build/runtime.txt"]
+    assert installs == ["--no-deps --require-hashes --only-binary :all: -r /build/runtime.txt"]
     assert re.findall(r"requirements/\S+", DOCKERFILE) == ["requirements/runtime.txt"]
 
 
