@@ -8,9 +8,6 @@ from django.core.exceptions import ValidationError
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import Programme
-from enrollment import cap
-from enrollment.models import SeatPool
 from libraries import scoping
 from libraries.cards.numbers import contains_national_number
 from libraries.models import Card, Institution, User
@@ -49,32 +46,6 @@ class EndForm(forms.Form):
         label=_("Why does it end?"),
         help_text=_("Only staff read this. Do not write names or numbers. The member gets a letter."),
     )
-
-
-class CapForm(forms.Form):
-    cap = forms.IntegerField(label=_("New number of places"), min_value=0, max_value=cap.HIGHEST_CAP)
-    reason = WordsField(label=_("Reason"), help_text=_("Everybody in the workplace can read this."))
-
-
-def _institutions_field(label: Any) -> forms.ModelMultipleChoiceField[Institution]:
-    every = Institution.objects.order_by("name")
-    return forms.ModelMultipleChoiceField(label=label, queryset=every, widget=forms.CheckboxSelectMultiple)
-
-
-class OpenPoolForm(CapForm):
-    field_order = ("programme", "cap", "institutions", "reason")
-    programme = forms.ModelChoiceField(label=_("Programme"), queryset=Programme.objects.filter(pool=None))
-    institutions = _institutions_field(_("Institutions that take part"))
-
-
-class LetInForm(forms.Form):
-    institutions = _institutions_field(_("Institutions that take part from now on"))
-
-    def __init__(self, *args: Any, pool: SeatPool, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        field = self.fields["institutions"]
-        assert isinstance(field, forms.ModelMultipleChoiceField)
-        field.queryset = Institution.objects.exclude(shares__pool=pool).order_by("name")
 
 
 class RosterForm(forms.Form):

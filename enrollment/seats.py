@@ -7,15 +7,18 @@ id, and reads again before it decides. The database's checks hold even when this
 from __future__ import annotations
 
 import functools
+import json
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from dateutil.relativedelta import relativedelta
 from django.db import DatabaseError, connection, transaction
-from django.db.models import F
+from django.db.models import Count, F, Q
+from django.utils import timezone
 
 from enrollment import history
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount, SeatPool, Share
@@ -75,29 +78,46 @@ def lock_all(pool_ids: Iterable[int]) -> dict[int, SeatPool]:
 
 # --- Giving out ---
 
-# Of each share the first that may have a seat; those within its unused floor are guaranteed one, the others compete in
-# queue order for what is above all floors. Who is chosen gets the seat, and it is counted, in the same statement. The
-# limits are constants: a subquery there makes the planner read it all.
-_GIVE = """
-WITH line AS (
-    SELECT first.*, s.ceiling - s.taken AS room, greatest(s.floor - s.taken, 0) AS unused_floor
-    FROM enrollment_share s CROSS JOIN LATERAL (
+# Of each share the first that may have a seat. Those within its unused floor are guaranteed one; where the floor is
+# lent out, they are only the first to get what others do not have a guarantee for; everybody else comes after them in
+# queue order. The limits are constants: a subquery there makes the planner read it all. `terms` stand in for a share's
+# own.
+_CHOSEN = """
+WITH terms AS (
+    SELECT s.id, s.taken, t.ceiling, greatest(t.floor - s.taken, 0) AS unused_floor,
+           coalesce(t.lends_from <= %(today)s, false) AS lends
+    FROM enrollment_share s
+    LEFT JOIN jsonb_to_recordset(%(terms)s) AS new (id bigint, floor int, ceiling int, lends_from date) ON new.id = s.id
+    CROSS JOIN LATERAL (
+        SELECT new.floor, new.ceiling, new.lends_from WHERE new.id IS NOT NULL
+        UNION ALL SELECT s.floor, s.ceiling, s.lends_from WHERE new.id IS NULL
+    ) t
+    WHERE s.pool_id = %(pool)s
+), line AS (
+    SELECT first.*, t.ceiling - t.taken AS room, t.unused_floor, t.lends
+    FROM terms t CROSS JOIN LATERAL (
         SELECT e.id, e.priority, e.applied_at, row_number() OVER (ORDER BY e.priority, e.applied_at, e.id) AS rank
         FROM enrollment_enrollment e
-        WHERE e.share_id = s.id AND e.state = 'waiting' AND NOT e.passed_over
+        WHERE e.share_id = t.id AND e.state = 'waiting' AND NOT e.passed_over
         ORDER BY e.priority, e.applied_at, e.id LIMIT %(free)s
     ) first
-    WHERE s.pool_id = %(pool)s AND (s.ceiling IS NULL OR s.taken < s.ceiling)
+    WHERE t.ceiling IS NULL OR t.taken < t.ceiling
 ), ranked AS (
-    SELECT id, rank <= unused_floor AS guaranteed,
-           row_number() OVER (PARTITION BY rank <= unused_floor ORDER BY priority, applied_at, id) AS place
+    SELECT *, rank <= unused_floor AND NOT lends AS guaranteed, rank <= unused_floor AS within_floor
     FROM line WHERE room IS NULL OR rank <= room
+), placed AS (
+    SELECT id, guaranteed, row_number() OVER (
+        PARTITION BY guaranteed ORDER BY within_floor DESC, priority, applied_at, id
+    ) AS place FROM ranked
 ), chosen AS (
-    SELECT id FROM ranked WHERE guaranteed OR place <= (
-        SELECT %(free)s - sum(greatest(floor - taken, 0)) FROM enrollment_share WHERE pool_id = %(pool)s
+    SELECT id FROM placed WHERE guaranteed OR place <= (
+        SELECT %(free)s - coalesce(sum(unused_floor) FILTER (WHERE NOT lends), 0) FROM terms
     )
     ORDER BY guaranteed DESC, place LIMIT %(free)s
-), given AS (
+)
+"""
+# Who is chosen gets the seat, and it is counted, in the same statement.
+_GIVE = f"""{_CHOSEN}, given AS (
     UPDATE enrollment_enrollment e
     SET state = CASE WHEN c.state = 'confirmed' THEN 'seated' ELSE 'held' END,
         hold_until = CASE WHEN c.state = 'confirmed' THEN NULL ELSE %(hold_until)s END,
@@ -115,6 +135,37 @@ WITH line AS (
 )
 SELECT * FROM given ORDER BY priority, applied_at, id
 """
+_FORESEE = f"""{_CHOSEN}
+SELECT e.share_id, count(*) FILTER (WHERE c.state = 'confirmed'), count(*) FILTER (WHERE c.state <> 'confirmed'),
+       md5(string_agg(e.id::text, ',' ORDER BY e.id))
+FROM chosen JOIN enrollment_enrollment e USING (id) JOIN libraries_card c ON c.id = e.card_id
+GROUP BY e.share_id ORDER BY e.share_id
+"""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Of one share: how many would be seated, how many held; `who` is the same for the same people."""
+
+    share_id: int
+    seated: int
+    held: int
+    who: str
+
+
+def foresee(pool: SeatPool, *, free: int, terms: Sequence[dict[str, Any]] = (), now: datetime) -> list[Expected]:
+    """What `allocate` would give, with so many seats free and with other terms for some shares (id, floor, ceiling,
+    lends_from). Changes nothing; without the pool's lock it may be overtaken."""
+    if free <= 0:
+        return []
+    facts = _facts(pool, free, now) | {"terms": json.dumps(list(terms), default=str)}
+    with connection.cursor() as cursor:
+        cursor.execute(_FORESEE, facts)
+        return [Expected(*row) for row in cursor.fetchall()]
+
+
+def _facts(pool: SeatPool, free: int, now: datetime) -> dict[str, Any]:
+    return {"pool": pool.pk, "free": free, "today": timezone.localdate(now), "terms": "[]"}
 
 
 def allocate(pool: SeatPool, *, now: datetime, by: User | None = None) -> list[Enrollment]:
@@ -125,9 +176,7 @@ def allocate(pool: SeatPool, *, now: datetime, by: User | None = None) -> list[E
     """
     if pool.free == 0:
         return []
-    facts = {
-        "pool": pool.pk,
-        "free": pool.free,
+    facts = _facts(pool, pool.free, now) | {
         "now": now,
         "hold_until": now + timedelta(days=pool.programme.hold_days),
         "ends_at": _end_of_term(pool, now),
@@ -197,3 +246,55 @@ def _close_account_unless_needed(pool: SeatPool, enrollment: Enrollment, *, now:
     locked = account.select_for_update(no_key=True).first()
     if locked is not None and not others.exists():
         account.update(must_be_active=False, **ProviderAccount.debt(now))
+
+
+# --- Counting again ---
+
+
+@dataclass(frozen=True)
+class Recount:
+    """A counter that is wrong: of which row, which, what it says, and what it has to say."""
+
+    of: str
+    pk: int
+    counter: str
+    said: int
+    is_really: int
+
+    def __str__(self) -> str:
+        return f"{self.of} {self.pk}: {self.counter} from {self.said} to {self.is_really}"
+
+
+@transition
+def recount(pool_id: int, *, now: datetime, tell: Callable[[Recount], None]) -> list[Recount]:
+    """Set the counters of a pool and its shares to what is really so; `tell` hears of each before anything is written.
+
+    Raises IntegrityError, having changed nothing, when more is really taken than the cap or a ceiling allows: that is
+    for people to settle.
+    """
+    pool = lock(pool_id)
+    wrong = [*_wrong_shares(pool), *_wrong_counters(pool)]
+    for each in wrong:
+        tell(each)
+    for each in wrong:
+        model = Share if each.of == "share" else SeatPool
+        model.objects.filter(pk=each.pk).update(**{each.counter: each.is_really})
+        history.record(Event.Kind.RECOUNTED, now=now, pool_id=pool.pk, old_value=each.said, new_value=each.is_really)
+    return wrong
+
+
+def _wrong_shares(pool: SeatPool) -> list[Recount]:
+    holding = Count("enrollments", filter=Q(enrollments__state__in=Enrollment.WITH_SEAT))
+    shares = pool.shares.annotate(holding=holding).exclude(taken=F("holding")).order_by("pk")
+    return [Recount("share", share.pk, "taken", share.taken, share.holding) for share in shares]
+
+
+def _wrong_counters(pool: SeatPool) -> list[Recount]:
+    really = {
+        "taken": pool.enrollments.filter(state__in=Enrollment.WITH_SEAT).count(),
+        "floors": sum(pool.shares.values_list("floor", flat=True)),
+    }
+    said = {name: getattr(pool, name) for name in really}
+    return [
+        Recount("seatpool", pool.pk, name, said[name], really[name]) for name in really if said[name] != really[name]
+    ]

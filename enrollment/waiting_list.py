@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db.models import F
+
 from enrollment import history, seats
-from enrollment.models import Enrollment, Event, Letter
+from enrollment.models import Enrollment, Event, Letter, SeatPool
 
 
 def place_of(enrollment: Enrollment) -> int | None:
@@ -13,6 +15,18 @@ def place_of(enrollment: Enrollment) -> int | None:
     if enrollment.state != Enrollment.State.WAITING or enrollment.passed_over:
         return None
     return Enrollment.objects.ahead_of(enrollment).count() + 1
+
+
+def serve(*, now: datetime) -> int:
+    """Give out what is free to whoever may have it; say how many got a seat. Every operation does so itself: this is
+    for what comes with a date, as the lending of a share's unused floor."""
+    pools = SeatPool.objects.select_related("programme").filter(taken__lt=F("cap")).order_by("pk")
+    return sum(_serve(pool.pk, now=now) for pool in list(pools) if seats.foresee(pool, free=pool.free, now=now))
+
+
+@seats.transition
+def _serve(pool_id: int, *, now: datetime) -> int:
+    return len(seats.allocate(seats.lock(pool_id), now=now))
 
 
 # Of one pool at a time: its lock is given back in between, so that nobody who applies waits long.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -8,11 +9,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
-from enrollment import cap, tasks
+from enrollment import cap
 from enrollment.admin.base import ask
-from enrollment.admin_forms import CapForm, LetInForm, OpenPoolForm
+from enrollment.admin.changing import change_in_two_steps, withdraw
+from enrollment.cap_forms import CapForm, LetInForm, OpenPoolForm, SharesForm
+from enrollment.cap_plan import Obstacle, before
 from enrollment.models import CapChange, SeatPool
 from enrollment.reports import workload
 from libraries import scoping
@@ -44,10 +46,14 @@ class PoolAdmin(ScopedAdmin):
         return self.has_change_cap_permission(request)
 
     def get_urls(self) -> list[Any]:
-        cap_view, let_in_view = (self.admin_site.admin_view(view) for view in (self.cap_view, self.let_in_view))
+        def ours(address: str, view: Callable[..., HttpResponse], name: str) -> Any:
+            return path(address, self.admin_site.admin_view(view), name=f"enrollment_seatpool_{name}")
+
         return [
-            path("<int:pk>/cap/", cap_view, name="enrollment_seatpool_cap"),
-            path("<int:pk>/institutions/", let_in_view, name="enrollment_seatpool_let_in"),
+            ours("<int:pk>/cap/", self.cap_view, "cap"),
+            ours("<int:pk>/shares/", self.shares_view, "shares"),
+            ours("<int:pk>/withdraw/<int:change>/", self.withdraw_view, "withdraw"),
+            ours("<int:pk>/institutions/", self.let_in_view, "let_in"),
             *super().get_urls(),
         ]
 
@@ -91,11 +97,20 @@ class PoolAdmin(ScopedAdmin):
 
     def cap_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         pool = self._pool(request, pk)
-        form = CapForm(request.POST or None, initial={"cap": pool.limit})
-        if form.is_valid() and _change_cap(request, pool, form):
-            return HttpResponseRedirect(reverse("admin:enrollment_seatpool_change", args=[pk]))
-        title, button = _("Change the number of places"), _("Change it and give out the places")
-        return ask(self, request, form, title=title, button=button, template="admin/cap.html", **_facts(request, pool))
+        asked = request.GET.get("cap", "")
+        form = CapForm(request.POST or None, initial={"cap": asked if asked.isdigit() else pool.limit})
+        title = _("Change the number of places")
+        return change_in_two_steps(self, request, pool, form, title=title, template="admin/cap.html")
+
+    def shares_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        pool = self._pool(request, pk)
+        form = SharesForm(request.POST or None, before=before(pool))
+        return change_in_two_steps(
+            self, request, pool, form, title=_("Share out the places"), template="admin/shares.html"
+        )
+
+    def withdraw_view(self, request: HttpRequest, pk: int, change: int) -> HttpResponse:
+        return withdraw(request, self._pool(request, pk), change)
 
 
 def _open_pool(request: HttpRequest, form: OpenPoolForm) -> SeatPool | None:
@@ -114,25 +129,11 @@ def _open_pool(request: HttpRequest, form: OpenPoolForm) -> SeatPool | None:
         return None
 
 
-def _change_cap(request: HttpRequest, pool: SeatPool, form: CapForm) -> bool:
-    number, reason = form.cleaned_data["cap"], form.cleaned_data["reason"]
-    try:
-        given = cap.change(pool_id=pool.pk, cap=number, reason=reason, by=person(request), now=timezone.now())
-    except cap.CannotChange as error:
-        form.add_error("reason" if error.obstacle == cap.Obstacle.NO_REASON else "cap", error.obstacle.label)
-        return False
-    tasks.ring()
-    text = ngettext(
-        "The number of places is changed: %(count)d person in the queue got a place.",
-        "The number of places is changed: %(count)d people in the queue got a place.",
-        len(given),
-    )
-    messages.success(request, text % {"count": len(given)})
-    return True
-
-
 def _facts(request: HttpRequest, pool: SeatPool) -> dict[str, Any]:
     every = {row.pool.pk: row for row in workload.programmes(person(request))}
-    ledger = CapChange.objects.filter(pool=pool).select_related("by")
+    lines = CapChange.objects.filter(pool=pool).select_related("by", "withdrawn_by")
+    ledger = list(lines.prefetch_related("share_changes__share__institution"))
+    for line in ledger:
+        line.why_not = Obstacle(line.obstacle).label if line.obstacle else ""  # type: ignore[attr-defined]
     figures = every.get(pool.pk) or workload.ProgrammeFigures(pool, workload.of_pool(pool), [])
     return {"pool": pool, "figures": figures, "ledger": ledger}

@@ -53,7 +53,11 @@ class SeatPool(models.Model):
 
 
 class Share(models.Model):
-    """What one institution is guaranteed of a pool (floor) and may take at most (ceiling; None: no limit)."""
+    """What one institution is guaranteed of a pool (floor) and may take at most (ceiling; None: no limit).
+
+    What it does not use of its floor is kept free for it; from `lends_from` on others may have it, and the
+    institution's members come first for what comes free.
+    """
 
     pool = models.ForeignKey(
         "enrollment.SeatPool", on_delete=models.PROTECT, related_name="shares", verbose_name=_("places of")
@@ -66,6 +70,7 @@ class Share(models.Model):
     )
     floor = models.PositiveIntegerField(_("guaranteed places"), default=0)
     ceiling = models.PositiveIntegerField(_("at most"), null=True, blank=True)
+    lends_from = models.DateField(_("lends what is unused from"), null=True, blank=True)
     taken = models.PositiveIntegerField(_("places taken"), default=0)
 
     class Meta:

@@ -51,6 +51,7 @@ class Figures:
     taken: int
     free: int | None
     waiting: int
+    guaranteed: int = 0
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,6 @@ def _shares(pools: Iterable[SeatPool], ids: Collection[int] | None) -> dict[int,
     found: dict[int, list[Figures]] = {}
     for share in rows.annotate(waiting=waiting):
         free = None if share.ceiling is None else share.ceiling - share.taken
-        figures = Figures(share.institution.name, share.ceiling, share.taken, free, share.waiting)
+        figures = Figures(share.institution.name, share.ceiling, share.taken, free, share.waiting, share.floor)
         found.setdefault(share.pool_id, []).append(figures)
     return found

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from catalog.models import Programme
 from enrollment import cap
+from enrollment.cap_plan import Plan
 from libraries.models import Institution, StaffRole, User
 from portal.sandbox import demo_catalog, demo_people
 from portal.sandbox.accounts import DEMO_ACCOUNTS, DemoAccount
@@ -42,7 +43,7 @@ def _make(now: datetime) -> None:
     demo_catalog.make_courses(programme)
     staff = {account.first_name: _make_staff(account, institutions) for account in DEMO_ACCOUNTS}
     raised_at = opened_at(programme) + RAISED_AFTER
-    cap.change(pool_id=programme.pool.pk, cap=SECOND_CAP, reason=WHY_RAISED, by=staff["Mo"], now=raised_at)
+    cap.change(pool_id=programme.pool.pk, plan=Plan(cap=SECOND_CAP), reason=WHY_RAISED, by=staff["Mo"], now=raised_at)
     deciders = {"antwerpen": staff["Lin"], "muntpunt": staff["Nadia"]}
     demo_people.populate(
         programme=programme, opened_at=opened_at(programme), raised_at=raised_at, deciders=deciders, now=now

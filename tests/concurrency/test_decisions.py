@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from enrollment import cap, card_checking, ending, waiting_list
+from enrollment.cap_plan import Plan
 from enrollment.models import Enrollment, Event, SeatPool
 from libraries.models import Card
 from tests.concurrency.conftest import Together
@@ -101,7 +102,7 @@ def test_cap_rises_and_falls_while_people_come_and_go(together: Together) -> Non
     def change(numbers: list[int]) -> None:
         for number in numbers:
             with contextlib.suppress(cap.CannotChange):  # the other coordinator had just set the same number
-                cap.change(pool_id=programme.pool.pk, cap=number, reason="Test", by=mo, now=NOW)
+                cap.change(pool_id=programme.pool.pk, plan=Plan(cap=number), reason="Test", by=mo, now=NOW)
 
     calls: list[Any] = [partial(change, [12, 4, 20, 2]), partial(change, [3, 9, 1, 15])]
     calls += [partial(ending.give_back, enrollment_id=each.pk, by=each.user, now=NOW) for each in there[:6]]

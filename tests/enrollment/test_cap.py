@@ -1,12 +1,14 @@
 """The cap changes through one door, with a reason and a ledger line, and never takes a seat away."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from pytest_django import DjangoAssertNumQueries
 
 from enrollment import cap, ending
-from enrollment.cap import Obstacle
-from enrollment.models import CapChange, Enrollment, Event, SeatPool, Share
+from enrollment.cap_plan import Obstacle, Plan, Terms
+from enrollment.models import CapChange, Enrollment, Event, SeatPool, Share, ShareChange
 from libraries.models import User
 from tests.factories import (
     NOW,
@@ -36,13 +38,13 @@ def apply_three(cap_now: int) -> SeatPool:
 
 def obstacle(by: User, number: int, reason: str = "More money") -> Obstacle:
     with pytest.raises(cap.CannotChange) as caught:
-        cap.change(pool_id=SeatPool.objects.get().pk, cap=number, reason=reason, by=by, now=NOW)
+        cap.change(pool_id=SeatPool.objects.get().pk, plan=Plan(cap=number), reason=reason, by=by, now=NOW)
     return caught.value.obstacle
 
 
 def test_raising_the_cap_gives_the_next_in_line_their_seats(mo: User) -> None:
     pool = apply_three(1)
-    given = cap.change(pool_id=pool.pk, cap=2, reason="Het loopt storm", by=mo, now=NOW)
+    given = cap.change(pool_id=pool.pk, plan=Plan(cap=2), reason="Het loopt storm", by=mo, now=NOW)
     assert [enrollment.user.email for enrollment in given] == ["b@example.test"]
     pool.refresh_from_db()
     assert (pool.cap, pool.taken, pool.planned_cap) == (2, 2, None)
@@ -54,7 +56,7 @@ def test_raising_the_cap_gives_the_next_in_line_their_seats(mo: User) -> None:
 
 def test_lowering_below_what_is_taken_is_a_plan_and_nobody_loses_a_seat(mo: User) -> None:
     pool = apply_three(3)
-    cap.change(pool_id=pool.pk, cap=1, reason="Less money", by=mo, now=NOW)
+    cap.change(pool_id=pool.pk, plan=Plan(cap=1), reason="Less money", by=mo, now=NOW)
     pool.refresh_from_db()
     assert (pool.cap, pool.taken, pool.planned_cap, pool.free) == (3, 3, 1, 0)
     newcomer = make_member("d@example.test", programme=pool.programme, now=NOW)
@@ -69,15 +71,15 @@ def test_lowering_below_what_is_taken_is_a_plan_and_nobody_loses_a_seat(mo: User
 
 def test_lowering_to_what_is_taken_holds_at_once(mo: User) -> None:
     pool = apply_three(10)
-    cap.change(pool_id=pool.pk, cap=3, reason="Less money", by=mo, now=NOW)
+    cap.change(pool_id=pool.pk, plan=Plan(cap=3), reason="Less money", by=mo, now=NOW)
     pool.refresh_from_db()
     assert (pool.cap, pool.planned_cap) == (3, None)
 
 
 def test_plan_is_withdrawn_by_setting_the_old_number_again(mo: User) -> None:
     pool = apply_three(3)
-    cap.change(pool_id=pool.pk, cap=1, reason="Less money", by=mo, now=NOW)
-    cap.change(pool_id=pool.pk, cap=3, reason="The city pays after all", by=mo, now=NOW)
+    cap.change(pool_id=pool.pk, plan=Plan(cap=1), reason="Less money", by=mo, now=NOW)
+    cap.change(pool_id=pool.pk, plan=Plan(cap=3), reason="The city pays after all", by=mo, now=NOW)
     pool.refresh_from_db()
     assert (pool.cap, pool.planned_cap) == (3, None)
 
@@ -89,7 +91,7 @@ def test_cap_is_refused_without_role_reason_change_or_sense(mo: User) -> None:
     assert obstacle(mo, 3) == Obstacle.UNCHANGED
     assert obstacle(mo, 10**9) == Obstacle.TOO_HIGH
     assert obstacle(mo, -1) == Obstacle.TOO_LOW
-    SeatPool.objects.update(floors=2)
+    Share.objects.update(floor=2)
     assert obstacle(mo, 1) == Obstacle.BELOW_FLOORS
     pool.refresh_from_db()
     assert (pool.cap, CapChange.objects.count()) == (3, 0)
@@ -118,3 +120,161 @@ def test_let_in_adds_a_share_to_whoever_has_none(mo: User) -> None:
     assert Share.objects.filter(pool=pool).count() == 2
     with pytest.raises(cap.CannotChange, match="not_coordinator"):
         cap.let_in(pool_id=pool.pk, institution_ids=both, by=make_librarian(), now=NOW)
+
+
+# --- Shares ---
+
+
+@pytest.fixture
+def two(mo: User) -> tuple[SeatPool, Share, Share]:
+    """Two institutions with ten places between them."""
+    make_library("Halle", make_institution("halle"))
+    pool = make_programme(cap=10).pool
+    first, second = pool.shares.order_by("pk")
+    return pool, first, second
+
+
+def give_terms(pool: SeatPool, by: User, terms: dict[int, Terms], now: datetime = NOW) -> None:
+    cap.change(pool_id=pool.pk, plan=Plan(shares=terms), reason="As agreed", by=by, now=now)
+
+
+def test_floor_moves_between_institutions_in_one_line_of_the_ledger(
+    mo: User, two: tuple[SeatPool, Share, Share]
+) -> None:
+    pool, first, second = two
+    give_terms(pool, mo, {first.pk: Terms(floor=10)})
+    give_terms(pool, mo, {first.pk: Terms(floor=4), second.pk: Terms(floor=6, ceiling=8)})
+    assert list(pool.shares.order_by("pk").values_list("floor", "ceiling")) == [(4, None), (6, 8)]
+    pool.refresh_from_db()
+    assert pool.floors == 10
+    line = CapChange.objects.first()
+    assert line is not None
+    lines = line.share_changes.order_by("pk").values_list("had_floor", "floor", "had_ceiling", "ceiling")
+    assert list(lines) == [(10, 4, None, None), (0, 6, None, 8)]
+    events = Event.objects.filter(kind="share_changed").order_by("pk")
+    assert list(events.values_list("institution_id", "reason", "old_value", "new_value"))[-3:] == [
+        (first.institution_id, "floor", 10, 4),
+        (second.institution_id, "floor", 0, 6),
+        (second.institution_id, "ceiling", None, 8),
+    ]
+
+
+def test_shares_that_do_not_change_are_no_line(mo: User, two: tuple[SeatPool, Share, Share]) -> None:
+    pool, first, second = two
+    give_terms(pool, mo, {first.pk: Terms(floor=4), second.pk: Terms()})
+    assert list(ShareChange.objects.values_list("share_id", flat=True)) == [first.pk]
+    with pytest.raises(cap.CannotChange, match="unchanged"):
+        give_terms(pool, mo, {first.pk: Terms(floor=4)})
+
+
+def test_share_of_another_programme_is_left_alone(mo: User, two: tuple[SeatPool, Share, Share]) -> None:
+    pool, _first, _second = two
+    foreign = make_programme("other", cap=5).pool.shares.first()
+    assert foreign is not None
+    with pytest.raises(cap.CannotChange, match="unchanged"):
+        give_terms(pool, mo, {foreign.pk: Terms(floor=4)})
+
+
+# --- Foreseen, and overtaken ---
+
+
+def test_change_does_what_the_preview_showed(mo: User) -> None:
+    pool = apply_three(1)
+    plan = Plan(cap=2)
+    preview = cap.preview(pool_id=pool.pk, plan=plan, by=mo, now=NOW)
+    assert (preview.given, preview.held, preview.letters, preview.waiting) == (1, 1, 1, 1)
+    told: dict[str, Any] = {"pool_id": pool.pk, "plan": plan, "reason": "More", "by": mo, "now": NOW}
+    assert len(cap.change(**told, expected=preview.fingerprint)) == preview.given
+
+
+def test_change_that_would_do_something_else_by_now_is_overtaken(mo: User) -> None:
+    pool = apply_three(1)
+    preview = cap.preview(pool_id=pool.pk, plan=Plan(cap=2), by=mo, now=NOW)
+    make_member("d@example.test", programme=pool.programme, now=NOW)
+    told: dict[str, Any] = {"pool_id": pool.pk, "reason": "More", "by": mo, "now": NOW}
+    # one more who waits gets nothing of it: it still does the same
+    assert cap.preview(pool_id=pool.pk, plan=Plan(cap=2), by=mo, now=NOW).fingerprint == preview.fingerprint
+    cap.change(plan=Plan(cap=3), **told)
+    with pytest.raises(cap.Overtaken) as caught:
+        cap.change(plan=Plan(cap=2), expected=preview.fingerprint, **told)
+    assert caught.value.preview.to_sink == 1
+    pool.refresh_from_db()
+    assert (pool.cap, CapChange.objects.count()) == (3, 1)
+
+
+def test_preview_changes_nothing_and_costs_the_same_for_any_number(
+    mo: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    pool = apply_three(0)
+    before = list(Enrollment.objects.values())
+    cap.preview(pool_id=pool.pk, plan=Plan(cap=2), by=mo, now=NOW)  # who Mo is, is asked once
+    for number in (1, 3):
+        with django_assert_num_queries(4):
+            cap.preview(pool_id=pool.pk, plan=Plan(cap=number), by=mo, now=NOW)
+    assert list(Enrollment.objects.values()) == before
+
+
+# --- On a day to come ---
+
+FIRST_DAY = NOW + timedelta(days=30)
+
+
+def plan_ahead(pool: SeatPool, plan: Plan, by: User, at: datetime = FIRST_DAY) -> CapChange:
+    return cap.schedule(pool_id=pool.pk, plan=plan, reason="Next year", at=at, by=by, now=NOW)
+
+
+def test_planned_change_takes_effect_on_its_day_and_once(mo: User) -> None:
+    pool = apply_three(1)
+    line = plan_ahead(pool, Plan(cap=2), mo)
+    assert cap.apply_due(now=FIRST_DAY - timedelta(seconds=1)) == 0
+    late = FIRST_DAY + timedelta(hours=1)
+    assert [cap.apply_due(now=late) for _ in range(2)] == [1, 0]
+    pool.refresh_from_db()
+    line.refresh_from_db()
+    assert (pool.cap, pool.taken, line.old_cap, line.applied_at) == (2, 2, 1, late)
+    assert Event.objects.filter(kind="cap_changed").count() == 1
+
+
+def test_planned_changes_follow_each_other(mo: User) -> None:
+    pool = apply_three(1)
+    plan_ahead(pool, Plan(cap=3), mo, FIRST_DAY + timedelta(days=1))
+    plan_ahead(pool, Plan(cap=2), mo)
+    assert cap.apply_due(now=FIRST_DAY + timedelta(days=2)) == 2
+    assert list(CapChange.objects.order_by("effective_at").values_list("old_cap", "new_cap")) == [(1, 2), (2, 3)]
+
+
+def test_planned_change_of_a_share_leaves_the_cap_as_it_is_by_then(
+    mo: User, two: tuple[SeatPool, Share, Share]
+) -> None:
+    pool, first, _second = two
+    plan_ahead(pool, Plan(shares={first.pk: Terms(floor=5)}), mo)
+    cap.change(pool_id=pool.pk, plan=Plan(cap=20), reason="More", by=mo, now=NOW)
+    cap.apply_due(now=FIRST_DAY)
+    pool.refresh_from_db()
+    assert (pool.cap, pool.floors) == (20, 5)
+
+
+def test_planned_change_that_is_impossible_by_then_is_dropped_with_its_reason(mo: User) -> None:
+    pool = apply_three(3)
+    line = plan_ahead(pool, Plan(cap=1), mo)
+    share = pool.shares.get()
+    cap.change(pool_id=pool.pk, plan=Plan(shares={share.pk: Terms(floor=2)}), reason="Agreed", by=mo, now=NOW)
+    assert cap.apply_due(now=FIRST_DAY) == 1
+    line.refresh_from_db()
+    assert (line.applied_at, line.withdrawn_at, line.obstacle) == (None, FIRST_DAY, Obstacle.BELOW_FLOORS)
+    assert Event.objects.get(kind="change_withdrawn").reason == Obstacle.BELOW_FLOORS
+
+
+def test_planned_change_can_be_withdrawn_by_a_coordinator(mo: User) -> None:
+    pool = apply_three(1)
+    line = plan_ahead(pool, Plan(cap=2), mo)
+    with pytest.raises(cap.CannotChange, match="not_coordinator"):
+        cap.withdraw(change_id=line.pk, by=make_librarian(), now=NOW)
+    assert [cap.withdraw(change_id=line.pk, by=mo, now=NOW) for _ in range(2)] == [True, False]
+    assert cap.apply_due(now=FIRST_DAY) == 0
+
+
+def test_change_cannot_be_planned_for_the_past(mo: User) -> None:
+    pool = apply_three(1)
+    with pytest.raises(cap.CannotChange, match="in_the_past"):
+        plan_ahead(pool, Plan(cap=2), mo, NOW)

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 
 from catalog.models import Programme
-from enrollment import seats
+from enrollment import ending, seats, waiting_list
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount, SeatPool, Share
 from libraries.models import Card, Institution
 from tests.factories import NOW, make_institution, make_library, make_member, make_programme, make_provider
@@ -258,3 +258,62 @@ def test_database_refuses_a_share_of_another_pool(antwerpen: Institution) -> Non
             "SET CONSTRAINTS ALL IMMEDIATE; UPDATE enrollment_enrollment SET share_id = %s",
             [second.pool.shares.get().pk],
         )
+
+
+def test_lent_floor_is_for_everybody_and_comes_back_as_places_end(antwerpen: Institution, halle: Institution) -> None:
+    programme = make_programme(cap=3)
+    set_pool(programme, floors=2)
+    set_share(halle, floor=2)
+    queue(programme, "abcd", antwerpen)
+    assert who(programme, State.HELD) == "a"
+    Share.objects.filter(institution=halle).update(lends_from=date(2026, 8, 1))
+    assert allocate(programme, NOW) == []
+    allocate(programme, NOW + timedelta(days=60))
+    assert who(programme, State.HELD) == "abc"
+    queue(programme, "xy", halle)
+    for name in "ab":
+        enrollment = Enrollment.objects.get(user__email=f"{name}@example.test")
+        ending.give_back(enrollment_id=enrollment.pk, by=enrollment.user, now=NOW + timedelta(days=61))
+    # d has waited longer, but x and y are within what was lent
+    assert (who(programme, State.HELD), who(programme, State.WAITING)) == ("cxy", "d")
+    check_counts(programme)
+
+
+def test_lent_floor_takes_nothing_that_is_kept_for_another(antwerpen: Institution, halle: Institution) -> None:
+    programme = make_programme(cap=4)
+    set_pool(programme, floors=4)
+    set_share(halle, floor=2)
+    Share.objects.filter(institution=antwerpen).update(floor=2, lends_from=date(2026, 1, 1))
+    dilbeek = make_institution("dilbeek")
+    Share.objects.create(pool=programme.pool, institution=dilbeek)
+    queue(programme, "xyz", dilbeek)
+    assert who(programme, State.HELD) == "xy"
+    queue(programme, "ab", antwerpen)
+    assert who(programme, State.WAITING) == "zab"
+    queue(programme, "h", halle)
+    assert who(programme, State.HELD) == "xyh"
+    check_counts(programme)
+
+
+def test_serve_gives_out_what_came_free_with_a_date(antwerpen: Institution, halle: Institution) -> None:
+    programme = make_programme(cap=2)
+    set_pool(programme, floors=1)
+    Share.objects.filter(institution=halle).update(floor=1, lends_from=date(2026, 8, 1))
+    queue(programme, "ab", antwerpen)
+    assert (waiting_list.serve(now=NOW), who(programme, State.HELD)) == (0, "a")
+    later = NOW + timedelta(days=60)
+    assert [waiting_list.serve(now=later) for _ in range(2)] == [1, 0]
+    check_counts(programme)
+
+
+def test_foresee_says_what_allocate_gives(antwerpen: Institution, halle: Institution) -> None:
+    programme = make_programme(cap=0)
+    queue(programme, "ab", antwerpen)
+    queue(programme, "x", halle)
+    set_pool(programme, cap=2)
+    pool = SeatPool.objects.select_related("programme").get(programme=programme)
+    foreseen = {each.share_id: (each.seated, each.held) for each in seats.foresee(pool, free=2, now=NOW)}
+    given = Counter(enrollment.share_id for enrollment in allocate(programme))
+    assert foreseen == {share_id: (0, count) for share_id, count in given.items()}
+    halles = {"id": pool.shares.get(institution=halle).pk, "floor": 0, "ceiling": 0, "lends_from": None}
+    assert seats.foresee(pool, free=2, terms=[halles], now=NOW) == []

@@ -27,7 +27,9 @@ def set_cap(coordinator: Staff, number: int, reason: str) -> None:
     coordinator.follow("Change the number of places")
     coordinator.fill("New number of places", str(number))
     coordinator.fill("Reason", reason)
-    coordinator.page.locator("#content-main form.ask button").click()
+    coordinator.press("See what this does")
+    coordinator.reads("What this does")
+    coordinator.press("Do this now")
     coordinator.page.wait_for_url("**/change/")
 
 

@@ -28,12 +28,18 @@ def in_thread(institution: Institution, text: str, outcomes: list[object]) -> th
     return thread
 
 
+# In this database: tests of another process wait in theirs.
+WAITING = (
+    "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted AND datname = current_database()"
+)
+
+
 def wait_until_one_waits(seconds: float = 10) -> None:
     """Until some connection waits for a lock."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            cursor.execute(WAITING)
             if cursor.fetchone() != (0,):
                 return
         time.sleep(0.02)

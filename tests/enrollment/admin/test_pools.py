@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
+from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from catalog.models import Programme
-from enrollment.models import CapChange, Enrollment, Event, EventNote, SeatPool
+from enrollment import ending
+from enrollment.models import CapChange, Enrollment, Event, EventNote, SeatPool, Share
 from tests.factories import (
     make_coordinator,
     make_institution,
@@ -27,24 +33,41 @@ def programme() -> Programme:
     return programme
 
 
+def said(response: Any) -> list[str]:
+    return [str(message) for message in response.context["messages"]]
+
+
 def cap_page(programme: Programme) -> str:
     return reverse("admin:enrollment_seatpool_cap", args=[programme.pool.pk])
 
 
-def test_coordinator_sees_who_waits_before_raising(programme: Programme) -> None:
-    page = sign_in(make_coordinator()).get(cap_page(programme))
-    total = page.context["figures"].total
-    assert (total.cap, total.taken, total.free, total.waiting) == (1, 1, 0, 2)
+def shares_page(programme: Programme) -> str:
+    return reverse("admin:enrollment_seatpool_shares", args=[programme.pool.pk])
 
 
-def test_raising_gives_the_next_in_line_their_places(programme: Programme) -> None:
+def shown(client: Client, page: str, post: dict[str, str]) -> tuple[Any, dict[str, str]]:
+    """The preview, and what its button sends."""
+    answer = client.post(page, post)
+    preview = answer.context["preview"]
+    return answer, post | {"expected": preview.fingerprint}
+
+
+def test_coordinator_sees_what_raising_does_before_it_is_done(programme: Programme) -> None:
+    page, _sent = shown(sign_in(make_coordinator()), cap_page(programme), {"cap": "2", "reason": "More."})
+    preview = page.context["preview"]
+    assert (preview.limit, preview.taken, preview.given, preview.held) == (2, 1, 1, 1)
+    assert (preview.letters, preview.waiting, preview.free) == (1, 1, 0)
+    assert "1 person in the queue gets a place at once." in page.content.decode()
+    assert (SeatPool.objects.get().cap, CapChange.objects.count()) == (1, 0)
+
+
+def test_raising_does_what_was_shown(programme: Programme) -> None:
     mo = make_coordinator(first_name="Mo", last_name="Janssens")
-    post = {"cap": "2", "reason": "The city pays for more."}
-    page = sign_in(mo).post(cap_page(programme), post, follow=True)
+    client = sign_in(mo)
+    _page, post = shown(client, cap_page(programme), {"cap": "2", "reason": "The city pays for more."})
+    page = client.post(cap_page(programme), post, follow=True)
     assert page.redirect_chain == [(reverse("admin:enrollment_seatpool_change", args=[programme.pool.pk]), 302)]
-    assert [str(each) for each in page.context["messages"]] == [
-        "The number of places is changed: 1 person in the queue got a place."
-    ]
+    assert said(page) == ["The change is made: 1 person in the queue got a place."]
     assert Enrollment.objects.holding_seats().count() == 2
     change = CapChange.objects.get()
     assert (change.old_cap, change.new_cap, change.by, change.reason) == (1, 2, mo, "The city pays for more.")
@@ -52,17 +75,116 @@ def test_raising_gives_the_next_in_line_their_places(programme: Programme) -> No
     assert EventNote.objects.get(event__kind=Event.Kind.CAP_CHANGED).words == "The city pays for more."
 
 
-def test_lowering_below_what_is_taken_is_a_plan(programme: Programme) -> None:
-    page = sign_in(make_coordinator()).post(cap_page(programme), {"cap": "0", "reason": "Ends."}, follow=True)
+def test_who_was_overtaken_sees_it_and_has_done_nothing(programme: Programme) -> None:
+    mo = sign_in(make_coordinator())
+    _page, post = shown(mo, cap_page(programme), {"cap": "3", "reason": "More."})
+    waiting = Enrollment.objects.waiting().order_by("pk").first()
+    assert waiting is not None
+    ending.give_back(enrollment_id=waiting.pk, by=waiting.user, now=timezone.now())
+    page = mo.post(cap_page(programme), post)
+    assert (page.context["overtaken"], page.context["preview"].given) == (True, 1)
+    assert "Something has changed in the meantime" in page.content.decode()
+    assert SeatPool.objects.get().cap == 1
+    mo.post(cap_page(programme), post | {"expected": page.context["preview"].fingerprint})
+    assert SeatPool.objects.get().cap == 3
+
+
+@pytest.mark.parametrize("expected", ["", "forged"])
+def test_nothing_is_done_that_was_not_shown(programme: Programme, expected: str) -> None:
+    post = {"cap": "2", "reason": "More.", "expected": expected}
+    assert sign_in(make_coordinator()).post(cap_page(programme), post).context["overtaken"]
+    assert SeatPool.objects.get().cap == 1
+
+
+def test_one_may_go_back_from_the_preview_to_the_form(programme: Programme) -> None:
+    mo = sign_in(make_coordinator())
+    _page, post = shown(mo, cap_page(programme), {"cap": "2", "reason": "More."})
+    page = mo.post(cap_page(programme), post | {"back": "yes"})
+    assert (page.context["preview"], page.context["form"]["cap"].value()) == (None, "2")
+    assert SeatPool.objects.get().cap == 1
+
+
+def test_lowering_below_what_is_taken_is_a_plan_and_can_be_taken_back(programme: Programme) -> None:
+    mo = sign_in(make_coordinator())
+    page, post = shown(mo, cap_page(programme), {"cap": "0", "reason": "Ends."})
+    assert "1 place has to end before" in page.content.decode()
+    page = mo.post(cap_page(programme), post, follow=True)
     pool = SeatPool.objects.get()
     assert (pool.cap, pool.planned_cap, pool.taken) == (1, 0, 1)
     assert "sinks from 1 to 0" in page.content.decode()
+    assert f"{cap_page(programme)}?cap=1" in page.content.decode()
+    _page, post = shown(mo, cap_page(programme), {"cap": "1", "reason": "It goes on."})
+    mo.post(cap_page(programme), post)
+    assert SeatPool.objects.get().planned_cap is None
+
+
+def test_change_is_planned_for_a_day_and_can_be_withdrawn(programme: Programme) -> None:
+    mo = sign_in(make_coordinator())
+    day = timezone.localdate() + timedelta(days=10)
+    page, post = shown(mo, cap_page(programme), {"cap": "2", "reason": "More.", "starts_on": day.isoformat()})
+    assert "What this would do today" in page.content.decode()
+    page = mo.post(cap_page(programme), post, follow=True)
+    assert said(page) == ["The change is planned. Until that day it can be withdrawn below."]
+    change = CapChange.objects.get()
+    assert (timezone.localtime(change.effective_at).date(), change.applied_at) == (day, None)
+    address = reverse("admin:enrollment_seatpool_withdraw", args=[programme.pool.pk, change.pk])
+    assert address in page.content.decode()
+    assert [said(mo.post(address, follow=True)) for _ in range(2)] == [
+        ["The planned change is withdrawn."],
+        ["That change was not planned any more."],
+    ]
+    assert SeatPool.objects.get().cap == 1
+
+
+@pytest.mark.parametrize(
+    ("day", "error"),
+    [
+        ("2020-01-01", "This day has passed. Leave the day empty to change it now."),
+        ("9999-12-31", "This day is very far away. Check the year."),
+        ("0001-01-01", "This day has passed. Leave the day empty to change it now."),
+        ("soon", "Enter a valid date."),
+    ],
+)
+def test_impossible_days_are_told(programme: Programme, day: str, error: str) -> None:
+    page = sign_in(make_coordinator()).post(cap_page(programme), {"cap": "2", "reason": "More.", "starts_on": day})
+    assert page.context["form"].errors == {"starts_on": [error]}
+
+
+def test_coordinator_shares_out_the_places(programme: Programme) -> None:
+    mo, share = sign_in(make_coordinator()), programme.pool.shares.get()
+    form = {f"floor_{share.pk}": "1", f"ceiling_{share.pk}": "1", f"lends_{share.pk}": "", "reason": "As agreed."}
+    assert "guaranteed" in mo.get(shares_page(programme)).content.decode()
+    _page, post = shown(mo, shares_page(programme), form)
+    page = mo.post(shares_page(programme), post, follow=True)
+    share.refresh_from_db()
+    assert (share.floor, share.ceiling, SeatPool.objects.get().floors) == (1, 1, 1)
+    assert "1 guaranteed, 1 at most" in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("floor", "ceiling", "error"),
+    [
+        ("2", "", "Together, the institutions are guaranteed more places than there would be."),
+        ("1", "0", "An institution cannot be guaranteed more places than it may have at most."),
+        (
+            "0",
+            "0",
+            "An institution has more places now than this allows. Nobody loses a place: choose a higher number.",
+        ),
+        ("0", "", "That is how it is already."),
+    ],
+)
+def test_impossible_shares_are_told(programme: Programme, floor: str, ceiling: str, error: str) -> None:
+    pk = programme.pool.shares.get().pk
+    form = {f"floor_{pk}": floor, f"ceiling_{pk}": ceiling, "reason": "As agreed."}
+    page = sign_in(make_coordinator()).post(shares_page(programme), form)
+    assert page.context["form"].errors == {"__all__": [error]}
 
 
 @pytest.mark.parametrize(
     ("post", "errors"),
     [
-        ({"cap": "1", "reason": "Again."}, {"cap": ["That is the number of places already."]}),
+        ({"cap": "1", "reason": "Again."}, {"cap": ["That is how it is already."]}),
         ({"cap": "2", "reason": "  "}, {"reason": ["This field is required."]}),
         ({"cap": "", "reason": "x"}, {"cap": ["This field is required."]}),
         ({"cap": "-1", "reason": "x"}, {"cap": ["Ensure this value is greater than or equal to 0."]}),
@@ -77,9 +199,11 @@ def test_obstacles_are_told_in_words(programme: Programme, post: dict[str, str],
 
 
 def test_floors_stand_in_the_way(programme: Programme) -> None:
-    SeatPool.objects.update(floors=1)
+    Share.objects.update(floor=1)
     page = sign_in(make_coordinator()).post(cap_page(programme), {"cap": "0", "reason": "Ends."})
-    assert page.context["form"].errors["cap"] == ["The institutions are guaranteed more places than that."]
+    assert page.context["form"].errors["cap"] == [
+        "Together, the institutions are guaranteed more places than there would be."
+    ]
 
 
 def test_librarian_sees_the_figures_and_cannot_change_them(programme: Programme) -> None:
@@ -123,5 +247,6 @@ def test_coordinator_lets_an_institution_take_part(programme: Programme) -> None
 def test_only_a_coordinator_opens_places_or_lets_take_part(programme: Programme) -> None:
     li = sign_in(make_librarian(email="li@example.test"))
     let_in = reverse("admin:enrollment_seatpool_let_in", args=[programme.pool.pk])
-    for page in (reverse("admin:enrollment_seatpool_add"), let_in):
+    withdraw = reverse("admin:enrollment_seatpool_withdraw", args=[programme.pool.pk, 1])
+    for page in (reverse("admin:enrollment_seatpool_add"), let_in, shares_page(programme), withdraw):
         assert (li.get(page).status_code, li.post(page, {}).status_code) == (403, 403)
