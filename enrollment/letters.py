@@ -24,10 +24,11 @@ from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
-from enrollment import history, waiting_list
+from enrollment import history, renewing, waiting_list
 from enrollment.models import Enrollment, Event, EventNote, Letter, ProviderAccount
 from libraries.models import Card, User
 
@@ -273,6 +274,20 @@ def account_ready(enrollment: Enrollment, letter: Letter) -> Draft | None:
     return Draft(subject=_("Your account is ready: you can start"))
 
 
+def term_ending(enrollment: Enrollment, letter: Letter) -> Draft | None:
+    """Says whether it can be renewed as things are now."""
+    found = renewing.obstacle(enrollment, now=timezone.now())
+    if found == renewing.Obstacle.NO_PLACE or found == renewing.Obstacle.TOO_EARLY:
+        return None
+    facts = {"may_renew": found is None, "why_not": found.label if found else ""}
+    soon = letter.kind == Letter.Kind.TERM_ENDS_SOON
+    return Draft(subject=_("Your place ends in a week") if soon else _("Your place ends in a month"), facts=facts)
+
+
+def seat_renewed(enrollment: Enrollment, letter: Letter) -> Draft | None:
+    return Draft(subject=_("Your place is renewed")) if enrollment.state == State.SEATED else None
+
+
 def seat_ended(enrollment: Enrollment, letter: Letter) -> Draft | None:
     withdrawn = letter.reason == Enrollment.EndReason.WITHDRAWN
     return Draft(
@@ -296,5 +311,8 @@ _KINDS: dict[Letter.Kind, Callable[[Enrollment, Letter], Draft | None]] = {
     Letter.Kind.CARD_REFUSED: card_refused,
     Letter.Kind.HOLD_LAPSED: hold_lapsed,
     Letter.Kind.ACCOUNT_READY: account_ready,
+    Letter.Kind.TERM_ENDING: term_ending,
+    Letter.Kind.TERM_ENDS_SOON: term_ending,
+    Letter.Kind.SEAT_RENEWED: seat_renewed,
     Letter.Kind.SEAT_ENDED: seat_ended,
 }

@@ -9,7 +9,7 @@ from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
-from enrollment import cap, ending, letters, provisioning, waiting_list
+from enrollment import cap, ending, letters, provisioning, renewing, waiting_list
 from enrollment.doorbell import Doorbell
 from enrollment.secrets import secret_of
 from libraries import limits, people
@@ -35,7 +35,7 @@ def send_letters() -> None:
 def sweep_seats() -> None:
     now = timezone.now()
     changed = cap.apply_due(now=now) + waiting_list.lapse_holds(now=now) + ending.end_terms(now=now)
-    if changed + waiting_list.serve(now=now):
+    if changed + waiting_list.serve(now=now) + renewing.announce_ends(now=now):
         ring()
 
 

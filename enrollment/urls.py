@@ -16,6 +16,7 @@ urlpatterns = [
     path("my/", my_place.my_place, name="my_place"),
     path("my/language/", my_place.choose_language, name="my_language"),
     path("my/<int:pk>/give-back/", my_place.give_back, name="give_back"),
+    path("my/<int:pk>/renew/", my_place.renew, name="renew"),
     # In place of allauth's pages at these addresses.
     path("accounts/login/", signing_in.password, name="account_login"),
     path("accounts/login/code/", signing_in.mail, name="account_request_login_code"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.utils import translation
 
 CHROMIUM_ARGUMENTS = [
     "--disable-gpu",
@@ -40,6 +41,12 @@ def browser_type_launch_args() -> dict[str, object]:
     """Chromium's own sandbox does not work as root."""
     as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
     return {"executable_path": str(Path(chromium() or "")), "args": CHROMIUM_ARGUMENTS + as_root}
+
+
+@pytest.fixture(autouse=True)
+def _language_of_the_site() -> None:
+    """A page that another test looked at in English leaves English behind."""
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session", autouse=True)

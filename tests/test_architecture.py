@@ -19,7 +19,7 @@ LAYERS = {
     "pages and commands": "admin views urls management templatetags accounts",
     "forms, reports, tasks, letters": "forms reports tasks letters",
     "operations": (
-        "applying card_checking rivalry ending waiting_list cap cap_plan provisioning roster_uploading"
+        "applying card_checking rivalry ending renewing waiting_list cap cap_plan provisioning roster_uploading"
         " membership rosters people"
     ),
     "rules": "seats eligibility history scoping limits",

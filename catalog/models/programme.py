@@ -16,6 +16,11 @@ class ProgrammeQuerySet(models.QuerySet["Programme"]):
 class Programme(models.Model):
     """The agreement with one provider: what is on offer, from when, for how long a seat lasts."""
 
+    class Renewal(models.TextChoices):
+        ALWAYS = "always", _("always")
+        IF_NOBODY_WAITS = "if_nobody_waits", _("only if nobody waits")
+        NEVER = "never", _("never")
+
     slug = models.SlugField(max_length=50, unique=True)
     name = models.CharField(_("name"), max_length=100)
     provider = models.ForeignKey(
@@ -31,6 +36,12 @@ class Programme(models.Model):
         default=14,
         validators=[MinValueValidator(1), MaxValueValidator(90)],
     )
+    renewal = models.CharField(
+        _("a seat can be renewed"), max_length=20, choices=Renewal, default=Renewal.IF_NOBODY_WAITS
+    )
+    announces_end = models.BooleanField(
+        _("tells members when their seat ends"), default=True, help_text=_("With a letter 30 and 7 days before.")
+    )
     minimum_age = models.PositiveSmallIntegerField(
         _("minimum age"), null=True, blank=True, validators=[MaxValueValidator(99)]
     )
@@ -45,6 +56,9 @@ class Programme(models.Model):
             models.CheckConstraint(
                 condition=Q(closes_on=None) | Q(closes_on__gt=F("opens_on")),
                 name="programme_closes_after_opening",
+            ),
+            models.CheckConstraint(
+                condition=Q(renewal__in=["always", "if_nobody_waits", "never"]), name="programme_renewal_known"
             ),
             models.CheckConstraint(condition=Q(term_months__gte=1, hold_days__gte=1), name="programme_terms_positive"),
         ]

@@ -21,6 +21,7 @@ class Event(models.Model):
         ACCOUNT_CLOSED = "account_closed", _("Account closed by the provider")
         ACCOUNT_STUCK = "account_stuck", _("Opening or closing the account got stuck")
         ACCOUNT_RETRIED = "account_retried", _("Asked to try the account again")
+        SEAT_RENEWED = "seat_renewed", _("Place renewed")
         SEAT_ENDED = "seat_ended", _("Place ended")
         WITHDRAWN = "withdrawn", _("Application ended")
         CAP_CHANGED = "cap_changed", _("Number of places changed")

@@ -40,6 +40,9 @@ class Letter(OwedWork):
         CARD_REFUSED = "card_refused", _("the card is refused")
         HOLD_LAPSED = "hold_lapsed", _("the held place was released")
         ACCOUNT_READY = "account_ready", _("the account is ready")
+        TERM_ENDING = "term_ending", _("the place ends in 30 days")
+        TERM_ENDS_SOON = "term_ends_soon", _("the place ends in 7 days")
+        SEAT_RENEWED = "seat_renewed", _("the place is renewed")
         SEAT_ENDED = "seat_ended", _("the place has ended")
 
     kind = models.CharField(_("letter"), max_length=20, choices=Kind)

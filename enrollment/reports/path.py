@@ -65,6 +65,7 @@ _TOLD = frozenset(
         Kind.PRIORITY_GIVEN,
         Kind.ACCOUNT_OPENED,
         Kind.ACCOUNT_CLOSED,
+        Kind.SEAT_RENEWED,
         Kind.SEAT_ENDED,
         Kind.WITHDRAWN,
     }
@@ -100,6 +101,7 @@ def _plain_words() -> dict[str, str]:
         Kind.HOLD_LAPSED: _("The held place was released, because the card was not checked in time"),
         Kind.PRIORITY_GIVEN: _("You got priority in the queue"),
         Kind.ACCOUNT_OPENED: _("Your account is ready"),
+        Kind.SEAT_RENEWED: _("You renewed your place"),
         Kind.ACCOUNT_CLOSED: _("Your account for the courses was closed"),
     }
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from enrollment import waiting_list
+from django.utils import timezone
+
+from enrollment import renewing, waiting_list
 from enrollment.models import Enrollment, Event, ProviderAccount
 from enrollment.models.enrollment import EnrollmentQuerySet
 from enrollment.reports.path import Step, events_of, path_of
@@ -23,6 +25,10 @@ class Place:
     @property
     def is_open(self) -> bool:
         return self.enrollment.state != State.ENDED
+
+    @property
+    def may_renew(self) -> bool:
+        return renewing.obstacle(self.enrollment, now=timezone.now()) is None
 
     @property
     def start_url(self) -> str:

@@ -6,10 +6,12 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from enrollment import ending, tasks
+from enrollment import ending, renewing, tasks
 from enrollment.forms import LanguageForm
 from enrollment.models import Enrollment
 from enrollment.reports.places import places_of
@@ -44,6 +46,21 @@ def give_back(request: HttpRequest, pk: int) -> HttpResponse:
         tasks.ring()
         gone = _("You gave your place back. Thank you: somebody else can use it now.")
         messages.success(request, gone if had_seat else _("You left the queue."))
+    return redirect("my_place")
+
+
+@require_POST
+@member_required
+def renew(request: HttpRequest, pk: int) -> HttpResponse:
+    mine = get_object_or_404(Enrollment, user=member_of(request), pk=pk)
+    try:
+        renewed = renewing.renew(enrollment_id=mine.pk, by=member_of(request), now=timezone.now())
+    except renewing.CannotRenew as error:
+        messages.warning(request, error.obstacle.label)
+    else:
+        tasks.ring()
+        until = date_format(localtime(renewed.ends_at), "j F Y")
+        messages.success(request, _("Your place is renewed: it is yours until %(day)s.") % {"day": until})
     return redirect("my_place")
 
 

@@ -67,6 +67,9 @@ def open_account(enrollment: Enrollment) -> None:
 # --- What they say ---
 
 
+ENDING = (Letter.Kind.TERM_ENDING, Letter.Kind.TERM_ENDS_SOON, Letter.Kind.SEAT_RENEWED)
+
+
 def owe(kind: str, programme: Programme) -> Letter:
     """A letter of this kind that is true now."""
     member = make_member("cy@example.test", programme=programme, now=NOW)
@@ -81,6 +84,10 @@ def owe(kind: str, programme: Programme) -> Letter:
         card_checking.refuse(card_id=member.card_id, reason=Card.Refusal.EXPIRED, by=lin, now=NOW)
     elif kind == Letter.Kind.SEAT_ENDED:
         ending.give_back(enrollment_id=member.pk, by=member.user, now=NOW)
+    elif kind in ENDING:
+        confirm(member)
+        Enrollment.objects.filter(pk=member.pk).update(ends_at=timezone.now() + timedelta(days=5))
+        Letter.objects.owe(kind, member, now=NOW)
     if kind == Letter.Kind.ACCOUNT_READY:
         open_account(member)
     if kind == Letter.Kind.SEAT_GIVEN:

@@ -251,3 +251,35 @@ def test_my_place_costs_the_same_however_long_the_story(
         ending.give_back(enrollment_id=again.pk, by=again.user, now=timezone.now())
     assert cost() == before
     assert before <= 12
+
+
+# --- One more term ---
+
+
+def end_within(days: int, enrollment: Enrollment) -> None:
+    confirm(enrollment)
+    Enrollment.objects.filter(pk=enrollment.pk).update(ends_at=timezone.now() + timedelta(days=days))
+
+
+def test_seat_that_ends_soon_can_be_renewed(visit: Client, ada: Enrollment) -> None:
+    end_within(20, ada)
+    assert "Renew your place" in words_of(visit.get("/en/my/"))
+    page = visit.post(f"/en/my/{ada.pk}/renew/", follow=True)
+    assert "Your place is renewed: it is yours until" in words_of(page)
+    assert "Renew your place" not in words_of(page)
+    ends_at = Enrollment.objects.get(pk=ada.pk).ends_at
+    assert ends_at is not None
+    assert ends_at > timezone.now() + timedelta(days=370)
+
+
+def test_renewing_is_not_offered_too_early_and_twice_is_told(visit: Client, ada: Enrollment) -> None:
+    end_within(200, ada)
+    assert "Renew your place" not in words_of(visit.get("/en/my/"))
+    assert "from 30 days before it ends" in words_of(visit.post(f"/en/my/{ada.pk}/renew/", follow=True))
+    assert visit.get(f"/en/my/{ada.pk}/renew/").status_code == 405
+
+
+def test_seat_of_another_cannot_be_renewed(visit: Client, ada: Enrollment, programme: Programme) -> None:
+    end_within(20, ada)
+    make_member("bo@example.test", programme=programme)
+    assert at("bo@example.test").post(f"/en/my/{ada.pk}/renew/").status_code == 404
