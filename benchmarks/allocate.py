@@ -5,8 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import TYPE_CHECKING
 
 from benchmarks.stage import Stage, report, set_up
+
+if TYPE_CHECKING:
+    from enrollment.cap_plan import Plan
+    from libraries.models import User
 
 WAITING, SEATS, ROUNDS = 100_000, 1_000, 5
 SLUG = "allocate"
@@ -54,26 +59,60 @@ def main(stage: Stage) -> None:
         cursor.execute("VACUUM ANALYZE")
     queued = _newcomers(start=20_001_000, pool_id=pool_id)
     bare = median(_milliseconds(lambda: _bare(pool_id)) for _ in range(ROUNDS))
-    given = median(_milliseconds(lambda: _give(pool_id)) for _ in range(ROUNDS))
+    mo = _coordinator()
+    place = median(_milliseconds(lambda: _last_place(pool_id)) for _ in range(ROUNDS))
+    foreseen = median(_milliseconds(lambda: _foresee(pool_id, mo)) for _ in range(ROUNDS))
+    given = median(_milliseconds(lambda: _give(pool_id, mo)) for _ in range(ROUNDS))
     assert Enrollment.objects.filter(pool_id=pool_id).holding_seats().count() == ROUNDS * SEATS
     report("allocate_1000_of_100000", given, "ms", bare / given)
+    report("preview_1000_of_100000", foreseen, "ms", bare / foreseen)
+    report("place_in_queue_of_100000", place, "ms", bare / place)
     report("allocate_bare_update", bare, "ms", 1)
     report("newcomer_behind_100000", queued, "ms", alone / queued)
     report("newcomer_alone", alone, "ms", 1)
 
 
-def _give(pool_id: int) -> None:
-    """The cap goes up by so many, and they are given out; with events, letters and owed accounts."""
-    from django.db import transaction
+def _coordinator() -> User:
+    from libraries.models import StaffRole, User
+
+    mo = User.objects.create_user("mo@example.test", is_staff=True)
+    StaffRole.objects.create(user=mo, role=StaffRole.Role.COORDINATOR)
+    return mo
+
+
+def _plan(pool_id: int) -> Plan:
+    """So many seats more."""
+    from enrollment.cap_plan import Plan
+    from enrollment.models import SeatPool
+
+    return Plan(cap=SeatPool.objects.get(pk=pool_id).cap + SEATS)
+
+
+def _foresee(pool_id: int, mo: User) -> None:
     from django.utils import timezone
 
-    from enrollment import seats
+    from enrollment import cap
 
-    with transaction.atomic():
-        pool = seats.lock(pool_id)
-        pool.cap += SEATS
-        pool.save(update_fields=["cap"])
-        assert len(seats.allocate(pool, now=timezone.now())) == SEATS
+    assert cap.preview(pool_id=pool_id, plan=_plan(pool_id), by=mo, now=timezone.now()).given == SEATS
+
+
+def _give(pool_id: int, mo: User) -> None:
+    """The whole change: ledger, events, letters and owed accounts."""
+    from django.utils import timezone
+
+    from enrollment import cap
+
+    given = cap.change(pool_id=pool_id, plan=_plan(pool_id), reason="Benchmark", by=mo, now=timezone.now())
+    assert len(given) == SEATS
+
+
+def _last_place(pool_id: int) -> None:
+    from enrollment import waiting_list
+    from enrollment.models import Enrollment
+
+    last = Enrollment.objects.in_line().filter(pool_id=pool_id).in_queue_order().last()
+    assert last is not None
+    assert (waiting_list.place_of(last) or 0) >= WAITING
 
 
 def _bare(pool_id: int) -> None:
