@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
 
+from enrollment import prioritizing
 from libraries import scoping
 from libraries.cards.numbers import contains_national_number
 from libraries.models import Card, Institution, User
@@ -39,6 +40,15 @@ class RefusalForm(forms.Form):
         required=False,
         help_text=_("The member reads this in the letter too, below the reason. It stays on record."),
     )
+
+
+class WhyForm(forms.Form):
+    words = WordsField(label=_("Why?"), help_text=_("Only staff read this. Do not write names or numbers."))
+
+
+class PriorityForm(WhyForm):
+    field_order = ("reason", "words")
+    reason = forms.ChoiceField(label=_("Reason"), choices=prioritizing.Reason.choices, widget=forms.RadioSelect)
 
 
 class EndForm(forms.Form):

@@ -12,8 +12,8 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from enrollment import waiting_list
-from enrollment.admin.deciding import DecidingAdmin
 from enrollment.admin.disputes import DisputesView
+from enrollment.admin.prioritizing import PrioritizingAdmin, PriorityFilter
 from enrollment.models import Enrollment, ProviderAccount
 from enrollment.reports import queue, timeline, workload
 from libraries.admin_search import SessionSearchList
@@ -61,12 +61,13 @@ class ApplicationList(SessionSearchList):
 
 
 @admin.register(Enrollment)
-class ApplicationAdmin(DecidingAdmin):
+class ApplicationAdmin(PrioritizingAdmin):
     institution_path = "share__institution"
     list_display = ("member", "number", "library", "state", "card_state", "applied", "held_until", "place")
     list_filter = (
         TodoFilter,
         "state",
+        PriorityFilter,
         ("card__state", CardStateFilter),
         ("card__library", ScopedRelatedFilter),
         ("pool__programme", ScopedRelatedFilter),
@@ -141,6 +142,7 @@ class ApplicationAdmin(DecidingAdmin):
             "how": timeline.in_words(card.decided_how),
             "may_decide": self.has_decide_permission(request) and undecided,
             "may_end": self.has_decide_permission(request) and row.state != Enrollment.State.ENDED,
+            "is_first": row.priority == Enrollment.FIRST,
             "title": _("Application %(number)s") % {"number": row.pk},
             "subtitle": None,
         }

@@ -27,7 +27,7 @@ Rows = QuerySet[Enrollment]
 
 
 class DecidingAdmin(ScopedAdmin):
-    actions = ("confirm_cards", "refuse_cards", "end_applications")
+    actions: tuple[str, ...] = ("confirm_cards", "refuse_cards", "end_applications")
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         return scoping.may(person(request), *DECIDERS)

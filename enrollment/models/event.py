@@ -17,6 +17,7 @@ class Event(models.Model):
         CARD_DISPUTED = "card_disputed", _("Card also claimed in another application")
         HOLD_LAPSED = "hold_lapsed", _("Held place released")
         PRIORITY_GIVEN = "priority_given", _("Priority given")
+        PRIORITY_TAKEN = "priority_taken", _("Priority taken back")
         ACCOUNT_OPENED = "account_opened", _("Account opened by the provider")
         ACCOUNT_CLOSED = "account_closed", _("Account closed by the provider")
         ACCOUNT_STUCK = "account_stuck", _("Opening or closing the account got stuck")

@@ -9,6 +9,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from enrollment import prioritizing
 from enrollment.models import Enrollment, Event, Letter
 from libraries.models import Card, Institution, User
 
@@ -44,6 +45,7 @@ LETTER_TROUBLES = {
 }
 _WORDS = {
     **{choice.value: choice.label for choice in Letter.Kind},
+    **{choice.value: choice.label for choice in prioritizing.Reason},
     **{choice.value: choice.label for choice in Institution.CardCheck},
     **{choice.value: choice.label for choice in Card.Refusal},
     **{choice.value: choice.label for choice in Enrollment.EndReason},

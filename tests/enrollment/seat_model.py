@@ -21,6 +21,7 @@ class Claim:
     turn: int
     state: str = "waiting"
     passed_over: bool = False
+    first: bool = False
     until: datetime | None = None
 
     @property
@@ -56,7 +57,7 @@ class Seats:
 
     def line(self) -> list[Claim]:
         waiting = [claim for claim in self.claims if claim.state == "waiting" and not claim.passed_over]
-        return sorted(waiting, key=lambda claim: claim.turn)
+        return sorted(waiting, key=lambda claim: (not claim.first, claim.turn))
 
     # --- What happens ---
 

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from enrollment import applying, cap, card_checking, ending, seats, waiting_list
+from enrollment import applying, cap, card_checking, ending, prioritizing, seats, waiting_list
 from enrollment.cap_plan import Plan, Terms
 from enrollment.models import Enrollment, SeatPool, Share
 from enrollment.reports.audit import audit
@@ -130,6 +130,17 @@ class SeatsMachine(RuleBasedStateMachine):
         self.model.end(claim, self.now)
         for _ in range(1 + twice):
             ending.give_back(enrollment_id=row.pk, by=row.user, now=self.now)
+
+    @precondition(lambda self: self.model.line())
+    @rule(data=st.data())
+    def change_priority(self, data: st.DataObject) -> None:
+        claim = data.draw(st.sampled_from(self.model.line()), "of")
+        claim.first = not claim.first
+        told: dict[str, Any] = {"enrollment_id": self._row(claim).pk, "by": self.mo, "now": self.now, "words": "So"}
+        if claim.first:
+            prioritizing.give(reason=prioritizing.Reason.ANOTHER, **told)
+        else:
+            prioritizing.take_back(**told)
 
     # --- What the coordinator does ---
 
