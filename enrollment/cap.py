@@ -79,17 +79,21 @@ def _let_in(pool: SeatPool, institution_ids: Iterable[int], *, by: User, now: da
 # --- Changing ---
 
 
-def preview(*, pool_id: int, plan: Plan, by: User, now: datetime) -> Preview:
-    """What the plan would do now; changes nothing. Raises CannotChange."""
+def preview(*, pool_id: int, plan: Plan, by: User, now: datetime, later: bool = False) -> Preview:
+    """What the plan would do now; changes nothing. Raises CannotChange; for a plan that is for later only where it
+    makes no sense at all: how the seats will be by then, nobody knows."""
     at = before(SeatPool.objects.get(pk=pool_id))
-    plan = what_changes(plan, at)
-    _check(by, None, Obstacle.UNCHANGED if plan.is_empty else obstacle(plan, at))
-    return foresee(plan, at, now=now)
+    changes = what_changes(plan, at)
+    if later:
+        _check(by, None, senseless(plan))
+    else:
+        _check(by, None, Obstacle.UNCHANGED if changes.is_empty else obstacle(changes, at))
+    return foresee(changes, at, now=now)
 
 
 @seats.transition
 def change(
-    *, pool_id: int, plan: Plan, reason: str, by: User, now: datetime, expected: str = ""
+    *, pool_id: int, plan: Plan, reason: str, by: User, now: datetime, expected: str | None = None
 ) -> Sequence[Enrollment]:
     """Set the cap and the shares' terms, and give what comes free to the next in line at once; returns who got a seat.
 
@@ -99,7 +103,7 @@ def change(
     at = before(seats.lock(pool_id))
     plan = what_changes(plan, at)
     _check(by, reason, Obstacle.UNCHANGED if plan.is_empty else obstacle(plan, at))
-    if expected:
+    if expected is not None:
         now_expected = foresee(plan, at, now=now)
         if now_expected.fingerprint != expected:
             raise Overtaken(now_expected)
@@ -109,9 +113,10 @@ def change(
 
 @seats.transition
 def schedule(*, pool_id: int, plan: Plan, reason: str, at: datetime, by: User, now: datetime) -> CapChange:
-    """Plan a change for a moment to come. Whether the seats allow it is looked at then. Raises CannotChange."""
+    """Plan a change for a moment to come. Whether the seats allow it is looked at then; a cap that is the same as now
+    may be another by then. Raises CannotChange."""
     pool = seats.lock(pool_id)
-    plan = what_changes(plan, before(pool))
+    plan = Plan(cap=plan.cap, shares=what_changes(plan, before(pool)).shares)
     found = senseless(plan) or (Obstacle.UNCHANGED if plan.is_empty else None)
     _check(by, reason, Obstacle.IN_THE_PAST if at <= now else found)
     line = _write(pool, plan, reason=reason, by=by, at=at)
@@ -146,13 +151,13 @@ def _apply_planned(change_id: int, *, now: datetime) -> bool:
     if line is None:
         return False
     told = Plan(cap=line.new_cap, shares={each.share_id: _terms(each) for each in line.share_changes.all()})
-    plan = what_changes(told, at)
-    if found := obstacle(plan, at):
+    changes = what_changes(told, at)
+    if found := obstacle(changes, at):
         line.withdrawn_at, line.obstacle = now, found
         line.save(update_fields=["withdrawn_at", "obstacle"])
         history.record(Event.Kind.CHANGE_WITHDRAWN, now=now, pool_id=pool_id, reason=found)
     else:
-        _carry_out(line, plan, at, now=now)
+        _carry_out(line, Plan(cap=changes.cap, shares=told.shares), at, now=now)
     return True
 
 
@@ -181,7 +186,7 @@ def _write(pool: SeatPool, plan: Plan, *, reason: str, by: User, at: datetime) -
 
 @transaction.atomic
 def _carry_out(line: CapChange, plan: Plan, at: Before, *, now: datetime) -> Sequence[Enrollment]:
-    """Within the pool's lock."""
+    """Within the pool's lock. What the line says of a share is written beside what it had, changed or not."""
     pool = at.pool
     line.old_cap, line.applied_at = pool.limit, now
     line.save(update_fields=["old_cap", "applied_at"])

@@ -33,7 +33,6 @@ class ReasonForm(forms.Form):
 class ChangeForm(ReasonForm):
     """A change of a pool's seats, at once or from a day on."""
 
-    field_order: list[str] | None = None
     starts_on = DayField(label=_("From which day?"), required=False, help_text=_("Leave this empty to change it now."))
 
     def plan(self) -> Plan:
@@ -53,7 +52,7 @@ class ChangeForm(ReasonForm):
 
 
 class CapForm(ChangeForm):
-    field_order = ("cap", "starts_on", "reason")  # type: ignore[assignment]
+    field_order = ("cap", "starts_on", "reason")
     cap = NumberField(label=_("New number of places"))
 
     def plan(self) -> Plan:

@@ -136,12 +136,16 @@ class ShareAfter:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a plan would do now. `fingerprint` is the same as long as it would do the same to the same people."""
+    """What a plan would do now. `fingerprint` is the same as long as it would do the same to the same people.
+
+    `obstacle`: why it could not be done now; only for a plan that is for later.
+    """
 
     limit: int
     taken: int
     shares: Sequence[ShareAfter]
     fingerprint: str
+    obstacle: Obstacle | None = None
 
     @property
     def seated(self) -> int:
@@ -175,14 +179,15 @@ class Preview:
 
 
 def foresee(plan: Plan, at: Before, *, now: datetime) -> Preview:
-    """With two queries, however many wait. `plan` must have no obstacle."""
+    """With two queries, however many wait."""
     limit, terms = _limit(plan, at), {**at.terms, **plan.shares}
     rows = [{"id": pk, **asdict(each)} for pk, each in plan.shares.items()]
     given = seats.foresee(at.pool, free=limit - at.pool.taken, terms=rows, now=now)
     waiting = _waiting(at.pool)
     after = [_after(share, terms[share.pk], given, waiting.get(share.pk, 0)) for share in at.shares]
     facts = (at.pool.limit, limit, at.pool.taken, [(share.pk, share.taken) for share in at.shares], terms, given)
-    return Preview(limit, at.pool.taken, after, hashlib.sha256(repr(facts).encode()).hexdigest()[:16])
+    fingerprint = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+    return Preview(limit, at.pool.taken, after, fingerprint, obstacle(plan, at))
 
 
 def _after(share: Share, terms: Terms, given: Sequence[seats.Expected], waiting: int) -> ShareAfter:

@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 
 from dateutil.relativedelta import relativedelta
 from django.db import models
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Programme
 from enrollment import history, seats
 from enrollment.models import Enrollment, Event, Letter
+from enrollment.models.enrollment import EnrollmentQuerySet
 from libraries.models import User
 
 # A first letter, and a last one; a place can be renewed from the first on.
@@ -89,8 +91,18 @@ def _announce(kind: Letter.Kind, within: timedelta, *, now: datetime) -> int:
 
 @seats.transition
 def _announce_batch(kind: Letter.Kind, within: timedelta, *, now: datetime) -> int:
-    """The rows are locked while the letters are written: two sweeps at once write each letter once."""
-    due = Enrollment.objects.term_ending(kind, within=within, not_within=LAST if within > LAST else None, now=now)
-    rows = list(due.order_by("id").select_for_update(no_key=True, skip_locked=True, of=("self",))[:_BATCH])
-    Letter.objects.owe_each(kind, rows, now=now)
-    return len(rows)
+    """Says how many were looked at. Read again once the rows are locked: another sweep may have told them meanwhile."""
+    due = _untold(kind, within, now=now)
+    locked = due.order_by("id").select_for_update(no_key=True, skip_locked=True, of=("self",))
+    ids = list(locked.values_list("pk", flat=True)[:_BATCH])
+    Letter.objects.owe_each(kind, due.filter(pk__in=ids), now=now)
+    return len(ids)
+
+
+def _untold(kind: Letter.Kind, within: timedelta, *, now: datetime) -> EnrollmentQuerySet:
+    """Seats that end within this time, and whose members do not know by this kind of letter. After a renewal the term
+    is another, and is told of again; where the last letter is due, the first is left out."""
+    told = Letter.objects.filter(enrollment=OuterRef("pk"), kind=kind, owed_at__gte=OuterRef("ends_at") - within)
+    over = now if within == LAST else now + LAST
+    ending = Enrollment.objects.filter(state=Enrollment.State.SEATED, ends_at__lte=now + within, ends_at__gt=over)
+    return ending.filter(~Exists(told), pool__programme__announces_end=True, seated_at__lte=F("ends_at") - within)

@@ -33,10 +33,18 @@ def send_letters() -> None:
 
 @shared_task
 def sweep_seats() -> None:
-    now = timezone.now()
-    changed = cap.apply_due(now=now) + waiting_list.lapse_holds(now=now) + ending.end_terms(now=now)
-    if changed + waiting_list.serve(now=now) + renewing.announce_ends(now=now):
+    steps = (cap.apply_due, waiting_list.lapse_holds, ending.end_terms, waiting_list.serve, renewing.announce_ends)
+    if sum([_swept(step) for step in steps]):
         ring()
+
+
+def _swept(step: Callable[..., int]) -> int:
+    """What ails one step must not keep the others waiting; the next sweep tries it again."""
+    try:
+        return step(now=timezone.now())
+    except Exception as error:  # only its kind: a database's message may quote a row
+        logger.error("sweep: %s failed: %s", step.__name__, type(error).__name__)
+        return 0
 
 
 @shared_task

@@ -46,7 +46,8 @@ def change_in_two_steps(
 
 def _preview(request: HttpRequest, pool: SeatPool, form: ChangeForm) -> Preview:
     """For a day to come: what it would do if it were today."""
-    return cap.preview(pool_id=pool.pk, plan=form.plan(), by=person(request), now=timezone.now())
+    later = form.cleaned_data["starts_on"] is not None
+    return cap.preview(pool_id=pool.pk, plan=form.plan(), by=person(request), now=timezone.now(), later=later)
 
 
 def _done(request: HttpRequest, pool: SeatPool, form: ChangeForm, expected: str) -> HttpResponse:
@@ -56,10 +57,7 @@ def _done(request: HttpRequest, pool: SeatPool, form: ChangeForm, expected: str)
         cap.schedule(pool_id=pool.pk, plan=form.plan(), reason=reason, at=_morning(starts_on), by=by, now=now)
         messages.success(request, _("The change is planned. Until that day it can be withdrawn below."))
     else:
-        # Never empty: that would mean that nothing was shown.
-        given = cap.change(
-            pool_id=pool.pk, plan=form.plan(), reason=reason, by=by, now=now, expected=expected or "nothing"
-        )
+        given = cap.change(pool_id=pool.pk, plan=form.plan(), reason=reason, by=by, now=now, expected=expected)
         text = ngettext(
             "The change is made: %(count)d person in the queue got a place.",
             "The change is made: %(count)d people in the queue got a place.",

@@ -14,9 +14,10 @@ from enrollment import cap
 from enrollment.admin.base import ask
 from enrollment.admin.changing import change_in_two_steps, withdraw
 from enrollment.cap_forms import CapForm, LetInForm, OpenPoolForm, SharesForm
-from enrollment.cap_plan import Obstacle, before
-from enrollment.models import CapChange, SeatPool
+from enrollment.cap_plan import before
+from enrollment.models import SeatPool
 from enrollment.reports import workload
+from enrollment.reports.ledger import ledger_of
 from libraries import scoping
 from libraries.scoped_admin import Role, ScopedAdmin, person
 
@@ -131,9 +132,5 @@ def _open_pool(request: HttpRequest, form: OpenPoolForm) -> SeatPool | None:
 
 def _facts(request: HttpRequest, pool: SeatPool) -> dict[str, Any]:
     every = {row.pool.pk: row for row in workload.programmes(person(request))}
-    lines = CapChange.objects.filter(pool=pool).select_related("by", "withdrawn_by")
-    ledger = list(lines.prefetch_related("share_changes__share__institution"))
-    for line in ledger:
-        line.why_not = Obstacle(line.obstacle).label if line.obstacle else ""  # type: ignore[attr-defined]
     figures = every.get(pool.pk) or workload.ProgrammeFigures(pool, workload.of_pool(pool), [])
-    return {"pool": pool, "figures": figures, "ledger": ledger}
+    return {"pool": pool, "figures": figures, "ledger": ledger_of(pool)}

@@ -85,16 +85,7 @@ class StuckAdmin(ScopedAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         offered = self.remedies if may(request, self.healers) else {}
-        extra = {"remedies": self._buttons(object_id, offered), **(extra_context or {})}
-        return super().change_view(request, object_id, form_url, extra)
-
-    def _buttons(self, pk: str, remedies: dict[str, Remedy]) -> list[dict[str, Any]]:
-        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_remedy"
-        return [
-            {"address": reverse(name, args=[pk, key]), "label": remedy.label, "icon": remedy.icon}
-            for key, remedy in remedies.items()
-            if pk.isdigit()
-        ]
+        return super().change_view(request, object_id, form_url, {"remedies": offered, **(extra_context or {})})
 
 
 def _chosen(name: str, admin: StuckAdmin, request: HttpRequest, rows: QuerySet[Any]) -> None:

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from django.apps import apps
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 
@@ -30,20 +29,6 @@ class EnrollmentQuerySet(models.QuerySet["Enrollment"]):
 
     def term_over(self, now: datetime) -> EnrollmentQuerySet:
         return self.filter(state=Enrollment.State.SEATED, ends_at__lte=now)
-
-    def term_ending(
-        self, letter: str, *, within: timedelta, not_within: timedelta | None, now: datetime
-    ) -> EnrollmentQuerySet:
-        """Seats that end within a time (and not within another, shorter one), of whom the member has not been told by
-        this kind of letter. After a renewal the term is another, and is told of again."""
-        told = Exists(
-            apps.get_model("enrollment.Letter").objects.filter(
-                enrollment=OuterRef("pk"), kind=letter, owed_at__gte=OuterRef("ends_at") - within
-            )
-        )
-        rows = self.filter(state=Enrollment.State.SEATED, ends_at__lte=now + within, ends_at__gt=now).exclude(told)
-        rows = rows.filter(pool__programme__announces_end=True, seated_at__lte=F("ends_at") - within)
-        return rows if not_within is None else rows.filter(ends_at__gt=now + not_within)
 
     def ahead_of(self, enrollment: Enrollment) -> EnrollmentQuerySet:
         """Those in line before this one in the same pool."""

@@ -21,14 +21,11 @@ class Place:
     path: Sequence[Step]
     in_queue: int | None
     account: ProviderAccount | None
+    may_renew: bool
 
     @property
     def is_open(self) -> bool:
         return self.enrollment.state != State.ENDED
-
-    @property
-    def may_renew(self) -> bool:
-        return renewing.obstacle(self.enrollment, now=timezone.now()) is None
 
     @property
     def start_url(self) -> str:
@@ -38,7 +35,7 @@ class Place:
 
 
 def places_of(enrollments: EnrollmentQuerySet) -> list[Place]:
-    """In the order of the enrollments, with three queries, and one more for each that waits."""
+    """In the order of the enrollments, with three queries, and one more for each that waits or ends soon."""
     needed = ("pool__programme__provider", "share__institution", "card__library")
     found = list(enrollments.select_related(*needed))
     events, accounts = events_of(found), _accounts(found)
@@ -50,7 +47,8 @@ def places_of(enrollments: EnrollmentQuerySet) -> list[Place]:
 def _place(enrollment: Enrollment, events: Sequence[Event], account: ProviderAccount | None) -> Place:
     in_queue = waiting_list.place_of(enrollment)
     path = path_of(enrollment, events, account=account, place=in_queue)
-    return Place(enrollment=enrollment, path=path, in_queue=in_queue, account=account)
+    may_renew = renewing.obstacle(enrollment, now=timezone.now()) is None
+    return Place(enrollment=enrollment, path=path, in_queue=in_queue, account=account, may_renew=may_renew)
 
 
 def _accounts(enrollments: Iterable[Enrollment]) -> dict[tuple[int, int], ProviderAccount]:

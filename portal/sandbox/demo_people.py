@@ -154,6 +154,7 @@ class _Crowd:
         reader.enrollment.state, reader.enrollment.hold_until = State.ENDED, None
         reader.enrollment.ended_at, reader.enrollment.end_reason = at, Enrollment.EndReason.CARD_REFUSED
         reader.tell(Kind.CARD_REFUSED, at, by, reason)
+        reader.tell(Kind.SEAT_ENDED, at, by, Enrollment.EndReason.CARD_REFUSED)
 
     def dispute(self, slug: str) -> None:
         """Somebody claims the number of a card that is being looked at."""
@@ -263,13 +264,11 @@ def _save_stories(readers: Iterable[Reader]) -> None:
 
 
 def _written(reader: Reader) -> list[tuple[Event.Kind, datetime, User | None, str]]:
-    """What a letter was about: a seat that was held is given by the letter about the card."""
-    was_held = any(kind == Kind.SEAT_HELD for kind, *_ in reader.story)
-    return [
-        line
-        for line in reader.story
-        if line[0] in LETTERS and line[3] != ROSTER and not (was_held and line[0] == Kind.SEAT_GIVEN)
-    ]
+    """What a letter was about: the letter about the card also tells of the seat that was held, given or ended."""
+    kinds = {kind for kind, *_ in reader.story}
+    told = {Kind.SEAT_GIVEN} if Kind.SEAT_HELD in kinds else set()
+    told |= {Kind.SEAT_ENDED} if Kind.CARD_REFUSED in kinds else set()
+    return [line for line in reader.story if line[0] in LETTERS and line[3] != ROSTER and line[0] not in told]
 
 
 def _event(enrollment: Enrollment, kind: Event.Kind, at: datetime, *, by: int | None = None, reason: str = "") -> Event:

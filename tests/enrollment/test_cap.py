@@ -278,3 +278,35 @@ def test_change_cannot_be_planned_for_the_past(mo: User) -> None:
     pool = apply_three(1)
     with pytest.raises(cap.CannotChange, match="in_the_past"):
         plan_ahead(pool, Plan(cap=2), mo, NOW)
+
+
+def test_cap_can_be_raised_for_a_while_and_planned_back(mo: User) -> None:
+    """The number to go back to is the number there is today."""
+    pool = apply_three(1)
+    plan_ahead(pool, Plan(cap=3), mo)
+    plan_ahead(pool, Plan(cap=1), mo, FIRST_DAY + timedelta(days=90))
+    assert cap.apply_due(now=FIRST_DAY + timedelta(days=1)) == 1
+    assert cap.apply_due(now=FIRST_DAY + timedelta(days=91)) == 1
+    pool.refresh_from_db()
+    assert (pool.cap, pool.planned_cap) == (3, 1)
+
+
+def test_planned_line_of_a_share_tells_what_it_had_also_when_nothing_changed(
+    mo: User, two: tuple[SeatPool, Share, Share]
+) -> None:
+    pool, first, _second = two
+    plan_ahead(pool, Plan(shares={first.pk: Terms(floor=5)}), mo)
+    give_terms(pool, mo, {first.pk: Terms(floor=5)})
+    assert cap.apply_due(now=FIRST_DAY) == 1
+    assert list(ShareChange.objects.order_by("pk").values_list("had_floor", "floor")) == [(5, 5), (0, 5)]
+
+
+def test_preview_for_later_says_why_it_could_not_be_done_today(mo: User, two: tuple[SeatPool, Share, Share]) -> None:
+    pool, first, _second = two
+    give_terms(pool, mo, {first.pk: Terms(floor=5)})
+    told: dict[str, Any] = {"pool_id": pool.pk, "plan": Plan(cap=4), "by": mo, "now": NOW}
+    assert cap.preview(**told, later=True).obstacle == Obstacle.BELOW_FLOORS
+    with pytest.raises(cap.CannotChange, match="below_floors"):
+        cap.preview(**told)
+    with pytest.raises(cap.CannotChange, match="too_low"):
+        cap.preview(**told | {"plan": Plan(cap=-1)}, later=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from dateutil.relativedelta import relativedelta
@@ -81,13 +81,13 @@ def test_renewed_seat_lasts_one_more_term_and_is_announced_again(ada: Enrollment
     assert renewing.announce_ends(now=renewed.ends_at - timedelta(days=30)) == 1
 
 
-def obstacle(ada: Enrollment, now: object = IN_TIME) -> Obstacle | None:
+def obstacle(ada: Enrollment, now: datetime = IN_TIME) -> Obstacle | None:
     """What the page says, and what the operation says, which are the same."""
-    found = renewing.obstacle(fresh(ada), now=now)  # type: ignore[arg-type]
+    found = renewing.obstacle(fresh(ada), now=now)
     if found is None:
         return None
     with pytest.raises(renewing.CannotRenew) as caught:
-        renewing.renew(enrollment_id=ada.pk, by=ada.user, now=now)  # type: ignore[arg-type]
+        renewing.renew(enrollment_id=ada.pk, by=ada.user, now=now)
     assert caught.value.obstacle == found
     return found
 

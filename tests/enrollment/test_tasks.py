@@ -79,6 +79,21 @@ def test_sweep_seats_with_nothing_to_do_rings_nobody(broker: "redis.Redis") -> N
     assert not until(lambda: lengths(broker) != {"provider": 0, "mail": 0, "sweeps": 0}, within=0.2)
 
 
+def test_sweep_step_that_fails_keeps_no_other_waiting(
+    broker: "redis.Redis", monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def apply_due(*, now: object) -> int:
+        raise ValueError("a row with a name in it")
+
+    monkeypatch.setattr("enrollment.cap.apply_due", apply_due)
+    make_library()
+    ada = make_member(programme=make_programme(hold_days=14), now=LONG_AGO)
+    tasks.sweep_seats()
+    ada.refresh_from_db()
+    assert ada.state == Enrollment.State.WAITING
+    assert caplog.messages == ["sweep: apply_due failed: ValueError"]
+
+
 def test_sweep_people_forgets_addresses_that_were_never_proved() -> None:
     make_user("typo@example.test", date_joined=LONG_AGO)
     tasks.sweep_people()

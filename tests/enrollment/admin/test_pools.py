@@ -136,6 +136,16 @@ def test_change_is_planned_for_a_day_and_can_be_withdrawn(programme: Programme) 
     assert SeatPool.objects.get().cap == 1
 
 
+def test_what_is_impossible_today_can_be_planned_and_the_page_says_so(programme: Programme) -> None:
+    Share.objects.update(floor=1)
+    SeatPool.objects.update(floors=1)
+    day = timezone.localdate() + timedelta(days=10)
+    form = {"cap": "0", "reason": "Ends.", "starts_on": day.isoformat()}
+    page, post = shown(sign_in(make_coordinator()), cap_page(programme), form)
+    assert "As things are today this could not be done:" in page.content.decode()
+    assert "expected" in post
+
+
 @pytest.mark.parametrize(
     ("day", "error"),
     [

@@ -15,10 +15,12 @@ from django.conf import LazySettings
 from django.core.management import call_command
 from django.db import transaction
 from django.db.models import Count, F, Q
+from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
 from catalog.models import Course, Listing
 from enrollment.models import CapChange, Enrollment, Event, Letter, ProviderAccount, SeatPool, Share
+from enrollment.reports.audit import audit
 from enrollment.reports.offer import on_offer
 from libraries import membership, scoping
 from libraries.cards.checks import Outcome
@@ -95,7 +97,7 @@ def test_history_of_each_is_in_order_and_ends_where_it_stands(pool: SeatPool) ->
         "seated": {Event.Kind.ACCOUNT_OPENED},
         "held": {Event.Kind.SEAT_HELD},
         "waiting": {Event.Kind.QUEUED},
-        "ended": {Event.Kind.ACCOUNT_CLOSED, Event.Kind.CARD_REFUSED},
+        "ended": {Event.Kind.ACCOUNT_CLOSED, Event.Kind.SEAT_ENDED},
     }
     states = dict(Enrollment.objects.values_list("pk", "state"))
     latest: dict[int, str] = {}
@@ -107,6 +109,10 @@ def test_history_of_each_is_in_order_and_ends_where_it_stands(pool: SeatPool) ->
     assert set(first.values()) == {Event.Kind.APPLIED}
     assert latest.keys() == states.keys()
     assert all(latest[pk] in last[state] for pk, state in states.items())
+
+
+def test_every_rule_of_the_seats_holds(pool: SeatPool) -> None:
+    assert [finding.check.name for finding in audit(now=timezone.now()) if not finding.holds] == []
 
 
 def test_nothing_happened_in_the_future(pool: SeatPool) -> None:
