@@ -124,9 +124,10 @@ class Demo:
 
     def _start_outside_world(self) -> None:
         platform, mail = (str(self.ports[name]) for name in ("platform", "mail"))
-        state, token = str(self.folder.path / "platform.json"), self.settings["SANDBOX_PLATFORM_TOKEN"]
-        run = ("-m", "portal.sandbox.platform", "--port", platform, "--state", state, "--token", token)
-        self._start("platform", *run)
+        # Its token comes with the settings: as an argument everybody on the machine could read it, and one that begins
+        # with a hyphen would be taken for an option.
+        state = str(self.folder.path / "platform.json")
+        self._start("platform", "-m", "portal.sandbox.platform", "--port", platform, "--state", state)
         self._start("mail", "-m", "portal.sandbox.mail", "--port", mail, "--maildir", str(self.folder.mail))
 
     def _start_site(self) -> None:
