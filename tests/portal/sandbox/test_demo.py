@@ -137,7 +137,7 @@ def test_demo_starts_revives_what_dies_and_ends_within_five_seconds(
 ) -> None:
     (tmp_path / "de mo").mkdir()
     with monkeypatch.context() as luck:  # one secret in 64 begins with a hyphen
-        luck.setattr(secrets, "token_urlsafe", lambda length: "-" * length)
+        luck.setattr(secrets, "token_urlsafe", lambda length: "-" + secrets.token_hex(length))
         DemoFolder(tmp_path / "de mo").secrets()
     port, pids = servers.free_port(), set[int]()
     command = [sys.executable, "-m", "portal.sandbox.demo", "--port", str(port), "--folder", str(tmp_path / "de mo")]
