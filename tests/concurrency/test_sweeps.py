@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from django.db.models import QuerySet
 
 from enrollment import card_checking, renewing
 from enrollment.models import Enrollment, Letter
+from enrollment.models.letter import LetterQuerySet
 from tests.concurrency.conftest import Together
 from tests.factories import NOW, make_librarian, make_library, make_member, make_programme
 
 pytestmark = [pytest.mark.concurrency, pytest.mark.django_db(transaction=True)]
 
-SEATS = 12
+SEATS = 3
 
 
 @pytest.fixture
@@ -28,6 +32,19 @@ def nearly_over() -> datetime:
     ends_at = Enrollment.objects.values_list("ends_at", flat=True)[0]
     assert ends_at is not None
     return ends_at - timedelta(days=3)
+
+
+@pytest.fixture(autouse=True)
+def slowly(nearly_over: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between reading who does not know yet and writing the letters there is time for another sweep."""
+    owe_each = LetterQuerySet.owe_each
+
+    def owe_later(letters: LetterQuerySet, kind: str, enrollments: Iterable[Enrollment], **more: Any) -> None:
+        rows = list(enrollments)
+        time.sleep(1)
+        owe_each(letters, kind, rows, **more)
+
+    monkeypatch.setattr(LetterQuerySet, "owe_each", owe_later)
 
 
 def announced(together: Together, now: datetime) -> int:
