@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, time
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
@@ -28,6 +29,8 @@ class Programme(models.Model):
     )
     opens_on = models.DateField(_("opens on"))
     closes_on = models.DateField(_("closes on"), null=True, blank=True, help_text=_("The first day it is closed."))
+    # A programme that ends for good: set together with `closes_on` (enrollment.closing). None: seats run their term.
+    seats_end_on = models.DateField(_("the last seats end on"), null=True, blank=True, editable=False)
     term_months = models.PositiveSmallIntegerField(
         _("a seat lasts (months)"), default=12, validators=[MinValueValidator(1), MaxValueValidator(60)]
     )
@@ -41,6 +44,28 @@ class Programme(models.Model):
     )
     announces_end = models.BooleanField(
         _("tells members when their seat ends"), default=True, help_text=_("With a letter 30 and 7 days before.")
+    )
+    card_grace_days = models.PositiveSmallIntegerField(
+        _("a seat whose card has expired ends after (days)"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(7), MaxValueValidator(365)],
+        help_text=_("The member is told at once. Leave this empty when a seat lasts whatever happens to the card."),
+    )
+    unused_days = models.PositiveSmallIntegerField(
+        _("a seat that is never used ends after (days)"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(14), MaxValueValidator(365)],
+        help_text=_("The member is reminded a week before. Leave this empty when unused seats stay."),
+    )
+    queue_alarm = models.PositiveIntegerField(
+        _("tells the coordinators when so many wait"),
+        null=True,
+        blank=True,
+        default=100,
+        validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
+        help_text=_("Once, when the queue becomes longer than this; leave it empty for no letter."),
     )
     minimum_age = models.PositiveSmallIntegerField(
         _("minimum age"), null=True, blank=True, validators=[MaxValueValidator(99)]
@@ -61,10 +86,21 @@ class Programme(models.Model):
                 condition=Q(renewal__in=["always", "if_nobody_waits", "never"]), name="programme_renewal_known"
             ),
             models.CheckConstraint(condition=Q(term_months__gte=1, hold_days__gte=1), name="programme_terms_positive"),
+            models.CheckConstraint(
+                condition=Q(seats_end_on=None) | Q(closes_on__isnull=False, seats_end_on__gte=F("closes_on")),
+                name="programme_seats_end_after_closing",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def seats_end_at(self) -> datetime | None:
+        """The last moment of the day on which the last seats end, where the libraries are."""
+        if self.seats_end_on is None:
+            return None
+        return timezone.make_aware(datetime.combine(self.seats_end_on, time(23, 59)))
 
     def is_open_on(self, day: date) -> bool:
         return self.opens_on <= day and (self.closes_on is None or day < self.closes_on)

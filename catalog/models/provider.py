@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 
@@ -22,11 +23,23 @@ class Provider(models.Model):
         validators=[RegexValidator(r"^[A-Z][A-Z0-9_]*$", _("Write the name of an environment variable."))],
         help_text=_("The environment variable that holds the token; the token itself is never stored."),
     )
+    calls_per_second = models.PositiveSmallIntegerField(
+        _("calls it allows per second"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text=_("From this the portal tells how long the opening of many accounts takes."),
+    )
 
     class Meta:
         verbose_name = _("provider")
         verbose_name_plural = _("providers")
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(calls_per_second=None) | Q(calls_per_second__gte=1), name="provider_allows_calls"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

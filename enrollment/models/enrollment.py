@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 
@@ -55,6 +55,10 @@ class Enrollment(models.Model):
         CARD_REFUSED = "card_refused", _("the card was refused")
         TERM_OVER = "term_over", _("the term is over")
         BY_STAFF = "by_staff", _("ended by the library")
+        UNUSED = "unused", _("the place was never used")
+        CARD_LAPSED = "card_lapsed", _("the library card was no longer valid")
+        PROGRAMME_CLOSED = "programme_closed", _("the programme has ended")
+        MERGED = "merged", _("put together with another application of the same person")
 
     WITH_SEAT = (State.HELD, State.SEATED)
     FIRST, NORMAL = 0, 1
@@ -74,6 +78,15 @@ class Enrollment(models.Model):
     card = models.ForeignKey(
         "libraries.Card", on_delete=models.PROTECT, related_name="enrollments", verbose_name=_("card")
     )
+    # A card that is to take the place of `card` once it is confirmed; until then the claim stands on `card`.
+    next_card = models.ForeignKey(
+        "libraries.Card",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="next_enrollments",
+        verbose_name=_("new card"),
+    )
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.WAITING)
     priority = models.PositiveSmallIntegerField(_("priority"), default=NORMAL)
     applied_at = models.DateTimeField(_("applied"))
@@ -83,6 +96,9 @@ class Enrollment(models.Model):
     hold_lapsed_at = models.DateTimeField(_("hold lapsed"), null=True, blank=True)
     seated_at = models.DateTimeField(_("place given"), null=True, blank=True)
     ends_at = models.DateTimeField(_("place until"), null=True, blank=True)
+    # The end of the full term, where the end of the programme comes before it.
+    uncut_ends_at = models.DateTimeField(null=True, blank=True, editable=False)
+    used_at = models.DateTimeField(_("first used"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
     end_reason = models.CharField(_("why it ended"), max_length=20, blank=True, choices=EndReason)
     privacy_version = models.CharField(_("privacy text read"), max_length=20)
@@ -101,6 +117,17 @@ class Enrollment(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["pool", "card"], condition=~Q(state="ended"), name="enrollment_open_once_per_card"
+            ),
+            models.UniqueConstraint(
+                fields=["pool", "next_card"],
+                condition=Q(next_card__isnull=False),
+                name="enrollment_next_card_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(next_card=None) | ~Q(state="ended"), name="enrollment_next_card_while_open"
+            ),
+            models.CheckConstraint(
+                condition=Q(uncut_ends_at=None) | Q(uncut_ends_at__gt=F("ends_at")), name="enrollment_cut_is_shorter"
             ),
             models.CheckConstraint(
                 condition=Q(state__in=["waiting", "held", "seated", "ended"]), name="enrollment_state_known"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 
@@ -14,6 +15,11 @@ class Event(models.Model):
         QUEUED = "queued", _("Joined the queue")
         CARD_CONFIRMED = "card_confirmed", _("Card confirmed")
         CARD_REFUSED = "card_refused", _("Card refused")
+        CARD_UNDISPUTED = "card_undisputed", _("Nobody else claims the card any more")
+        CARD_EXPIRED = "card_expired", _("Card expired")
+        CARD_CHANGED = "card_changed", _("Another card carries the application")
+        NEW_CARD = "new_card", _("Another card given")
+        NEW_CARD_REFUSED = "new_card_refused", _("The other card was not accepted")
         CARD_DISPUTED = "card_disputed", _("Card also claimed in another application")
         HOLD_LAPSED = "hold_lapsed", _("Held place released")
         PRIORITY_GIVEN = "priority_given", _("Priority given")
@@ -22,6 +28,9 @@ class Event(models.Model):
         ACCOUNT_CLOSED = "account_closed", _("Account closed by the provider")
         ACCOUNT_STUCK = "account_stuck", _("Opening or closing the account got stuck")
         ACCOUNT_RETRIED = "account_retried", _("Asked to try the account again")
+        STARTED = "started", _("Went to the courses for the first time")
+        MOVED = "moved", _("Counted at another institution")
+        MERGED = "merged", _("Put together with another application of the same person")
         SEAT_RENEWED = "seat_renewed", _("Place renewed")
         SEAT_ENDED = "seat_ended", _("Place ended")
         WITHDRAWN = "withdrawn", _("Application ended")
@@ -29,6 +38,8 @@ class Event(models.Model):
         SHARE_CHANGED = "share_changed", _("Share changed")
         CHANGE_PLANNED = "change_planned", _("Change of places planned")
         CHANGE_WITHDRAWN = "change_withdrawn", _("Planned change of places withdrawn")
+        PROGRAMME_CLOSES = "programme_closes", _("End of the programme decided")
+        PROGRAMME_REOPENED = "programme_reopened", _("End of the programme withdrawn")
         RECOUNTED = "recounted", _("Places counted again")
         LETTER_RETRIED = "letter_retried", _("Asked to try the letter again")
         LETTER_DROPPED = "letter_dropped", _("Decided not to send the letter")
@@ -53,6 +64,17 @@ class Event(models.Model):
         indexes = [
             models.Index(fields=["enrollment_id", "at"], name="event_of_enrollment"),
             models.Index(fields=["institution_id", "at"], name="event_of_institution"),
+            # What moved a queue (reports.prospect).
+            models.Index(
+                fields=["pool_id", "at"],
+                condition=Q(
+                    kind__in=[
+                        *("seat_given", "seat_held", "seat_ended", "withdrawn", "hold_lapsed"),
+                        *("priority_given", "priority_taken", "card_confirmed", "card_undisputed"),
+                    ]
+                ),
+                name="event_of_queue",
+            ),
         ]
 
     def __str__(self) -> str:

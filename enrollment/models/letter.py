@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from enrollment.models.enrollment import Enrollment
 
 
+_TO_STAFF = ["holds_ending", "places_scarce", "queue_long"]
+
+
 class LetterQuerySet(OwedQuerySet["Letter"]):
     def owe_each(self, kind: str, enrollments: Iterable[Enrollment], *, now: datetime, reason: str = "") -> None:
         """Owe a letter to each (to nobody, where there are none), in the transaction of the decision it tells about."""
@@ -25,12 +28,26 @@ class LetterQuerySet(OwedQuerySet["Letter"]):
             batch_size=1000,
         )
 
+    def owe_to_staff(
+        self,
+        kind: str,
+        user_ids: Iterable[int],
+        *,
+        now: datetime,
+        pool_id: int | None = None,
+        institution_id: int | None = None,
+        reason: str = "",
+    ) -> None:
+        """Owe each of these a letter about a programme's places or about an institution."""
+        about = {"pool_id": pool_id, "institution_id": institution_id, "reason": reason}
+        self.bulk_create(Letter(kind=kind, user_id=pk, owed_at=now, due_at=now, **about) for pk in sorted(user_ids))
+
     def owe(self, kind: str, enrollment: Enrollment, *, now: datetime, reason: str = "") -> None:
         self.owe_each(kind, [enrollment], now=now, reason=reason)
 
 
 class Letter(OwedWork):
-    """A message to a member, owed until it is sent. What it says is read from the rows when it is sent."""
+    """A message to a member or to staff, owed until it is sent. What it says is read from the rows when it is sent."""
 
     class Kind(models.TextChoices):
         SEAT_GIVEN = "seat_given", _("a place is given")
@@ -44,11 +61,24 @@ class Letter(OwedWork):
         TERM_ENDS_SOON = "term_ends_soon", _("the place ends in 7 days")
         SEAT_RENEWED = "seat_renewed", _("the place is renewed")
         SEAT_ENDED = "seat_ended", _("the place has ended")
+        CARD_EXPIRED = "card_expired", _("the card has expired")
+        SEAT_UNUSED = "seat_unused", _("the place is not used")
+        CARD_CHANGED = "card_changed", _("another card carries the place")
+        NEW_CARD_REFUSED = "new_card_refused", _("the new card is refused")
+        PROGRAMME_CLOSES = "programme_closes", _("the programme ends")
+        MERGED = "merged", _("two accounts are one")
+        # To staff, about a programme or an institution and not about one person.
+        HOLDS_ENDING = "holds_ending", _("held places end soon")
+        PLACES_SCARCE = "places_scarce", _("few places are left")
+        QUEUE_LONG = "queue_long", _("the queue is long")
 
     kind = models.CharField(_("letter"), max_length=20, choices=Kind)
-    enrollment = models.ForeignKey("enrollment.Enrollment", on_delete=models.PROTECT, related_name="letters")
+    enrollment = models.ForeignKey("enrollment.Enrollment", on_delete=models.PROTECT, null=True, related_name="letters")
+    # Of letters to staff: what they are about.
+    pool = models.ForeignKey("enrollment.SeatPool", on_delete=models.PROTECT, null=True, related_name="+")
+    institution = models.ForeignKey("libraries.Institution", on_delete=models.PROTECT, null=True, related_name="+")
     user = models.ForeignKey("libraries.User", on_delete=models.PROTECT, related_name="letters", verbose_name=_("to"))
-    # A reason code (of a refusal, or of an end) as it was when the letter was owed.
+    # A code (of a refusal, of an end, of how scarce places are) as it was when the letter was owed.
     reason = models.CharField(_("reason"), max_length=20, blank=True)
     owed_at = models.DateTimeField(_("owed since"))
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
@@ -66,6 +96,13 @@ class Letter(OwedWork):
                 | Q(due_at=None, sent_at__isnull=False, dropped_at=None)
                 | Q(due_at=None, sent_at=None, dropped_at__isnull=False),
                 name="letter_owed_sent_or_dropped",
+            ),
+            models.CheckConstraint(
+                condition=(
+                    Q(kind__in=_TO_STAFF, enrollment=None) & (Q(pool__isnull=False) | Q(institution__isnull=False))
+                )
+                | (~Q(kind__in=_TO_STAFF) & Q(enrollment__isnull=False, pool=None, institution=None)),
+                name="letter_about_a_member_or_to_staff",
             ),
             models.UniqueConstraint(fields=["enrollment"], condition=Q(kind="account_ready"), name="letter_ready_once"),
         ]

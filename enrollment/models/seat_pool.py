@@ -25,6 +25,11 @@ class SeatPool(models.Model):
     taken = models.PositiveIntegerField(_("places taken"), default=0)
     floors = models.PositiveIntegerField(_("guaranteed places"), default=0)
     planned_cap = models.PositiveIntegerField(_("number of places to sink to"), null=True, blank=True)
+    # Some seat counts in another share than that of its person's card, and moves there when there is room.
+    has_movers = models.BooleanField(default=False, editable=False)
+    # What the coordinators were told last (enrollment.scarcity): percents taken, and whether the queue is long.
+    told_percent = models.PositiveSmallIntegerField(default=0, editable=False)
+    told_queue = models.BooleanField(default=False, editable=False)
 
     objects = SeatPoolManager()
 

@@ -9,7 +9,7 @@ from dateutil.relativedelta import relativedelta
 from django.utils import timezone
 
 from catalog.models import Programme
-from enrollment import card_checking, ending, letters, renewing
+from enrollment import card_checking, drafts, ending, renewing
 from enrollment.models import Enrollment, Event, Letter
 from enrollment.renewing import Obstacle
 from libraries.models import User
@@ -142,10 +142,10 @@ def test_letter_about_the_end_says_whether_the_seat_can_be_renewed(ada: Enrollme
     make_member(BO, programme=ada.pool.programme, now=NOW)
     assert "People are waiting for a place" in body_of(letter)
     Enrollment.objects.filter(pk=ada.pk).update(ends_at=timezone.now() + timedelta(days=400))
-    assert letters.compose(letter) is None
+    assert drafts.compose(letter) is None
 
 
 def body_of(letter: Letter) -> str:
-    message = letters.compose(letter)
+    message = drafts.compose(letter)
     assert message is not None
     return str(message.body)
