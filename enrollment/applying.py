@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from django.utils import timezone
 
-from enrollment import card_checking, history, rivalry, seats
+from enrollment import asking, card_checking, history, rivalry, seats
 from enrollment.eligibility import Reason, reasons_against
 from enrollment.models import Enrollment, Event, Letter, SeatPool, Share
-from libraries import limits, membership
 from libraries.cards.checks import Answer, Outcome
 from libraries.models import Card, Library, User
-
-# From one network address: a library's own computers share one, so it is generous for the honest.
-ANSWERS_PER_ADDRESS, ANSWERS_PER_CARD, ANSWERS_PERIOD = 60, 10, timedelta(hours=1)
-_HELPFUL = (Outcome.CONFIRMED, Outcome.BY_HAND, Outcome.NO_ANSWER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,28 +37,11 @@ class Ineligible(Exception):
         self.reasons = reasons
 
 
-class CardNotAccepted(Exception):
-    """The card check said no; `outcome` says what the applicant may be told."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome)
-        self.outcome = outcome
-
-
-class TooManyTries(Exception):
-    """Cards were asked about too often from this network address, or about this card."""
-
-
-def asks_second_fact(library: Library) -> bool:
-    """Whether the library's card check needs one beside the number and the names."""
-    return membership.check_of(library.institution).needs_second_fact
-
-
 def apply(*, user: User, pool: SeatPool, application: Application, address: str, now: datetime) -> Enrollment:
     """Ask about the card, then apply: the application takes a seat at once if there is one.
 
-    Applying twice with the same card gives back the first application. Raises TooManyTries, CardNotAccepted,
-    Ineligible or InvalidFact, and has then changed nothing. The question is asked outside any transaction.
+    Applying twice with the same card gives back the first application. Raises Ineligible, or what `asking.ask` raises,
+    and has then changed nothing. The question is asked outside any transaction.
     """
     earlier, share = _open_application(user, pool), _share(pool, application)
     if earlier is not None and _is_same(earlier, application):
@@ -89,22 +67,14 @@ def _share(pool: SeatPool, application: Application) -> Share | None:
 
 
 def _ask(application: Application, *, address: str, now: datetime) -> Answer:
-    institution = application.library.institution
-    card = ("card", str(institution.pk), application.number)
-    if not limits.allow("address", address, limit=ANSWERS_PER_ADDRESS, per=ANSWERS_PERIOD, now=now):
-        raise TooManyTries
-    if not limits.allow(*card, limit=ANSWERS_PER_CARD, per=ANSWERS_PERIOD, now=now):
-        raise TooManyTries
-    answer = membership.ask(
-        institution,
+    return asking.ask(
+        application.library,
         number=application.number,
         second_fact=application.second_fact,
         last_name=application.last_name,
-        on=_day(now),
+        address=address,
+        now=now,
     )
-    if answer.outcome not in _HELPFUL:
-        raise CardNotAccepted(answer.outcome)
-    return answer
 
 
 def _day(now: datetime) -> date:
@@ -125,10 +95,8 @@ def _enter(*, user: User, pool_id: int, application: Application, answer: Answer
     if share is None or reasons:
         raise Ineligible(reasons)
     _note_names(user, application)
-    if proved:
-        card_checking.refuse_unproved_rivals(pools, cards, keep=user, now=now)
-    card = membership.claim(
-        user=user, library=application.library, number=number, cards=cards, answer=answer, on=_day(now), now=now
+    card = card_checking.claim(
+        pools, cards, user=user, library=application.library, number=number, answer=answer, now=now
     )
     enrollment = _insert(share, card, application, now=now)
     given = rivalry.allocate(pools, now=now)

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from enrollment import ending, history, rivalry, seats
+from enrollment import ending, history, new_cards, rivalry, seats
 from enrollment.models import Enrollment, Event, Letter, SeatPool
 from libraries import membership, scoping
-from libraries.models import Card, User
+from libraries.cards.checks import Answer, Outcome
+from libraries.models import Card, Library, User
 
 BY_HAND = "by_hand"
 
@@ -52,13 +54,24 @@ def confirm(
     rivals = [rival for rival in cards if rival.pk != card.pk]
     if not over_confirmed and any(rival.state == Card.State.CONFIRMED for rival in rivals):
         raise CannotDecide(Obstacle.CONFIRMED_RIVAL)
-    for rival in rivals:
-        _refuse(pools, rival, by=by, how=BY_HAND, reason=Card.Refusal.TAKEN, now=now)
-    membership.confirm(card, by=by, how=BY_HAND, now=now, valid_until=valid_until)
+    refuse_each(pools, rivals, by=by, now=now)
+    confirm_by_hand(card, by=by, now=now, valid_until=valid_until)
     for enrollment in rivalry.open_enrollments(card):
         history.record(Event.Kind.CARD_CONFIRMED, now=now, by=by, enrollment=enrollment, reason=BY_HAND, words=words)
         Letter.objects.owe(Letter.Kind.CARD_CONFIRMED, enrollment, now=now)
         rivalry.stand_again(pools[enrollment.pool_id], enrollment, now=now, by=by)
+    for enrollment in new_cards.waiting_for(card):
+        history.record(
+            Event.Kind.CARD_CONFIRMED,
+            now=now,
+            by=by,
+            enrollment=enrollment,
+            card_id=card.pk,
+            institution_id=card.institution_id,
+            reason=BY_HAND,
+            words=words,
+        )
+        new_cards.attach(pools, enrollment, card, now=now, by=by)
     rivalry.allocate(pools, now=now)
     return card
 
@@ -75,9 +88,38 @@ def refuse(*, card_id: int, reason: Card.Refusal, by: User, now: datetime, words
     return card
 
 
-def refuse_unproved_rivals(pools: dict[int, SeatPool], cards: Sequence[Card], *, keep: User, now: datetime) -> None:
-    """Proof beats being first: whoever claimed this number without proof is refused. Within the locks of
+def refuse_each(pools: rivalry.Pools, rivals: Sequence[Card], *, by: User, now: datetime) -> None:
+    """Whoever else claims a number that a librarian has seen in the right hands. Within the locks of
     `rivalry.lock_number`, which gave the cards."""
+    for rival in rivals:
+        _refuse(pools, rival, by=by, how=BY_HAND, reason=Card.Refusal.TAKEN, now=now)
+
+
+def confirm_by_hand(card: Card, *, by: User, now: datetime, valid_until: date | None = None) -> None:
+    """The card alone, within the same locks: its applications are for the caller to see to."""
+    membership.confirm(card, by=by, how=BY_HAND, now=now, valid_until=valid_until)
+
+
+def claim(
+    pools: rivalry.Pools,
+    cards: Sequence[Card],
+    *,
+    user: User,
+    library: Library,
+    number: str,
+    answer: Answer,
+    now: datetime,
+) -> Card:
+    """The person's card of this number, as the card check's answer makes it. Within the locks of `rivalry.lock_number`,
+    which gave the cards."""
+    if answer.outcome == Outcome.CONFIRMED:
+        _refuse_unproved_rivals(pools, cards, keep=user, now=now)
+    on = timezone.localdate(now)
+    return membership.claim(user=user, library=library, number=number, cards=cards, answer=answer, on=on, now=now)
+
+
+def _refuse_unproved_rivals(pools: rivalry.Pools, cards: Sequence[Card], *, keep: User, now: datetime) -> None:
+    """Proof beats being first: whoever claimed this number without proof is refused."""
     for card in cards:
         if card.user_id != keep.pk and card.state in (Card.State.CLAIMED, Card.State.DISPUTED):
             _refuse(pools, card, by=None, how="proof", reason=Card.Refusal.TAKEN, now=now)
@@ -112,5 +154,8 @@ def _refuse(
     membership.refuse(card, by=by, how=how, reason=reason, now=now)
     for enrollment in rivalry.open_enrollments(card):
         history.record(Event.Kind.CARD_REFUSED, now=now, by=by, enrollment=enrollment, reason=reason, words=words)
-        ending.end(pools[enrollment.pool_id], enrollment, reason=Enrollment.EndReason.CARD_REFUSED, by=by, now=now)
+        pool, ended = pools[enrollment.pool_id], Enrollment.EndReason.CARD_REFUSED
+        waited = ending.end(pool, enrollment, reason=ended, by=by, now=now)
         Letter.objects.owe(Letter.Kind.CARD_REFUSED, enrollment, now=now, reason=reason)
+        rivalry.let_go(pools, waited, now=now)
+    new_cards.refuse(card, reason=reason, now=now, by=by, words=words)

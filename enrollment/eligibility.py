@@ -51,14 +51,16 @@ def reasons_against(
         reasons.append(Reason.ALREADY_APPLIED)
     if share is None:
         reasons.append(Reason.NOT_TAKING_PART)
-    elif not proved and _unproved(share.institution_id) >= UNPROVED_PER_INSTITUTION:
+    elif not proved and is_busy(share.institution_id):
         reasons.append(Reason.LIBRARY_BUSY)
     return reasons
 
 
-def _unproved(institution_id: int) -> int:
-    """Of those who still apply: a card whose application was taken back is nobody's work any more."""
+def is_busy(institution_id: int) -> bool:
+    """Too many cards wait for their check there. A card whose application was taken back is nobody's work any more, and
+    whoever has had a place once, on a card that has expired since, is no invention."""
     undecided = [Card.State.CLAIMED, Card.State.DISPUTED]
-    waiting = Enrollment.objects.open().filter(card__institution_id=institution_id, card__state__in=undecided)
+    unproved = Enrollment.objects.open().exclude(state=Enrollment.State.SEATED)
+    waiting = unproved.filter(card__institution_id=institution_id, card__state__in=undecided)
     # Counted no further than it matters.
-    return waiting[:UNPROVED_PER_INSTITUTION].count()
+    return waiting[:UNPROVED_PER_INSTITUTION].count() >= UNPROVED_PER_INSTITUTION

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from enrollment import history, rivalry, seats
 from enrollment.models import Enrollment, Event, Letter, SeatPool
+from enrollment.models.enrollment import EnrollmentQuerySet
 from libraries import scoping
-from libraries.models import Card, User
+from libraries.models import User
 
 EndReason = Enrollment.EndReason
 
@@ -24,16 +25,19 @@ def end(
     by: User | None,
     now: datetime,
     words: str = "",
-) -> None:
-    """Within the caller's transition: the pool is locked and the enrollment was read under that lock."""
-    had_seat = enrollment.has_seat
+) -> int | None:
+    """Within the caller's transition: the pool is locked and the enrollment was read under that lock. Gives back the id
+    of a new card that waited to carry it: `rivalry.let_go` is to follow."""
+    had_seat, new_card = enrollment.has_seat, enrollment.next_card_id
     if had_seat:
         seats.vacate(pool, enrollment, now=now)
     enrollment.state = Enrollment.State.ENDED
-    enrollment.hold_until, enrollment.ended_at, enrollment.end_reason = None, now, reason
-    enrollment.save(update_fields=["state", "hold_until", "ended_at", "end_reason"])
+    enrollment.hold_until, enrollment.next_card = None, None
+    enrollment.ended_at, enrollment.end_reason = now, reason
+    enrollment.save(update_fields=["state", "hold_until", "next_card", "ended_at", "end_reason"])
     kind = Event.Kind.SEAT_ENDED if had_seat else Event.Kind.WITHDRAWN
     history.record(kind, now=now, by=by, enrollment=enrollment, reason=reason, words=words)
+    return new_card
 
 
 @seats.transition
@@ -63,32 +67,43 @@ def end_by_staff(*, enrollment_id: int, by: User, now: datetime, words: str) -> 
 
 def end_terms(*, now: datetime) -> int:
     """End every seat whose term is over; say how many."""
-    over = list(Enrollment.objects.term_over(now).order_by("pool_id", "id").values_list("pk", flat=True))
-    return sum(_end_term(enrollment_id, now=now) for enrollment_id in over)
+    return end_each(Enrollment.objects.term_over(now), reason=EndReason.TERM_OVER, now=now)
+
+
+def end_each(due: EnrollmentQuerySet, *, reason: EndReason, now: datetime) -> int:
+    """End those whom a rule ends, each in a transition of its own that looks again whether it is still due; say how
+    many. Their members get a letter."""
+    ids = list(due.order_by("pool_id", "id").values_list("pk", flat=True))
+    return sum(_end_due(due, pk, reason=reason, now=now) for pk in ids)
 
 
 @seats.transition
-def _end_term(enrollment_id: int, *, now: datetime) -> bool:
-    pools, enrollment = _lock(enrollment_id)
-    if enrollment.state != Enrollment.State.SEATED or enrollment.ends_at is None or enrollment.ends_at > now:
+def _end_due(due: EnrollmentQuerySet, pk: int, *, reason: EndReason, now: datetime) -> bool:
+    pools, enrollment = _lock(pk)
+    if not due.filter(pk=pk).exists():
         return False
-    _end_and_tell(pools, enrollment, reason=EndReason.TERM_OVER, by=None, now=now)
+    _end_and_tell(pools, enrollment, reason=reason, by=None, now=now)
     return True
 
 
 def _lock(enrollment_id: int) -> tuple[rivalry.Pools, Enrollment]:
-    """The pools of everybody with this card number too: where the claim was not proved, the number goes to another."""
-    card = Card.objects.get(enrollments=enrollment_id)
-    pool_id = Enrollment.objects.values_list("pool_id", flat=True).get(pk=enrollment_id)
-    pools, _cards = rivalry.lock_number(card.institution_id, card.number, and_pools=[pool_id])
+    """The pools of everybody with the same card numbers too: where the claim was not proved, the number goes to
+    another."""
+    before = Enrollment.objects.select_related("card", "next_card").get(pk=enrollment_id)
+    cards = [card for card in (before.card, before.next_card) if card is not None]
+    pools, _cards = rivalry.lock_numbers(map(rivalry.number_of, cards), and_pools=[before.pool_id])
     rows = Enrollment.objects.select_related("share").select_for_update(no_key=True, of=("self",))
-    return pools, rows.get(pk=enrollment_id)
+    enrollment = rows.get(pk=enrollment_id)
+    if (enrollment.card_id, enrollment.next_card_id) != (before.card_id, before.next_card_id):
+        raise seats.ChangedMeanwhile
+    return pools, enrollment
 
 
 def _end_and_tell(
     pools: rivalry.Pools, enrollment: Enrollment, *, reason: EndReason, by: User | None, now: datetime, words: str = ""
 ) -> None:
-    end(pools[enrollment.pool_id], enrollment, reason=reason, by=by, now=now, words=words)
+    new_card = end(pools[enrollment.pool_id], enrollment, reason=reason, by=by, now=now, words=words)
     Letter.objects.owe(Letter.Kind.SEAT_ENDED, enrollment, now=now, reason=reason)
-    rivalry.let_go(pools, enrollment.card_id, now=now)
+    for card_id in (enrollment.card_id, new_card):
+        rivalry.let_go(pools, card_id, now=now)
     rivalry.allocate(pools, now=now)

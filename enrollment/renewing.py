@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Programme
-from enrollment import history, seats
+from enrollment import announcing, history, seats
 from enrollment.models import Enrollment, Event, Letter
 from enrollment.models.enrollment import EnrollmentQuerySet
 from libraries.models import User
@@ -19,7 +19,6 @@ from libraries.models import User
 # A first letter, and a last one; a place can be renewed from the first on.
 FIRST, LAST = timedelta(days=30), timedelta(days=7)
 _LETTERS = ((Letter.Kind.TERM_ENDING, FIRST), (Letter.Kind.TERM_ENDS_SOON, LAST))
-_BATCH = 500
 
 
 class Obstacle(models.TextChoices):
@@ -82,21 +81,7 @@ def announce_ends(*, now: datetime) -> int:
 
 
 def _announce(kind: Letter.Kind, within: timedelta, *, now: datetime) -> int:
-    announced = batch = _announce_batch(kind, within, now=now)
-    while batch == _BATCH:
-        batch = _announce_batch(kind, within, now=now)
-        announced += batch
-    return announced
-
-
-@seats.transition
-def _announce_batch(kind: Letter.Kind, within: timedelta, *, now: datetime) -> int:
-    """Says how many were looked at. Read again once the rows are locked: another sweep may have told them meanwhile."""
-    due = _untold(kind, within, now=now)
-    locked = due.order_by("id").select_for_update(no_key=True, skip_locked=True, of=("self",))
-    ids = list(locked.values_list("pk", flat=True)[:_BATCH])
-    Letter.objects.owe_each(kind, due.filter(pk__in=ids), now=now)
-    return len(ids)
+    return announcing.announce(kind, _untold(kind, within, now=now), now=now)
 
 
 def _untold(kind: Letter.Kind, within: timedelta, *, now: datetime) -> EnrollmentQuerySet:

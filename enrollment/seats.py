@@ -20,7 +20,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import Count, F, Q
 from django.utils import timezone
 
-from enrollment import history
+from enrollment import history, share_moves
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount, SeatPool, Share
 from libraries.models import User
 
@@ -84,13 +84,14 @@ def lock_all(pool_ids: Iterable[int]) -> dict[int, SeatPool]:
 # own.
 _CHOSEN = """
 WITH terms AS (
-    SELECT s.id, s.taken, t.ceiling, greatest(t.floor - s.taken, 0) AS unused_floor,
+    SELECT s.id, t.taken, t.ceiling, greatest(t.floor - t.taken, 0) AS unused_floor,
            coalesce(t.lends_from <= %(today)s, false) AS lends
     FROM enrollment_share s
-    LEFT JOIN jsonb_to_recordset(%(terms)s) AS new (id bigint, floor int, ceiling int, lends_from date) ON new.id = s.id
+    LEFT JOIN jsonb_to_recordset(%(terms)s) AS new (id bigint, floor int, ceiling int, lends_from date, taken int)
+        ON new.id = s.id
     CROSS JOIN LATERAL (
-        SELECT new.floor, new.ceiling, new.lends_from WHERE new.id IS NOT NULL
-        UNION ALL SELECT s.floor, s.ceiling, s.lends_from WHERE new.id IS NULL
+        SELECT new.floor, new.ceiling, new.lends_from, coalesce(new.taken, s.taken) AS taken WHERE new.id IS NOT NULL
+        UNION ALL SELECT s.floor, s.ceiling, s.lends_from, s.taken WHERE new.id IS NULL
     ) t
     WHERE s.pool_id = %(pool)s
 ), line AS (
@@ -158,7 +159,8 @@ def foresee(pool: SeatPool, *, free: int, terms: Sequence[dict[str, Any]] = (), 
     lends_from). Changes nothing; without the pool's lock it may be overtaken."""
     if free <= 0:
         return []
-    facts = _facts(pool, free, now) | {"terms": json.dumps(list(terms), default=str)}
+    rows = _terms_after_moves(pool, free=free, terms=terms, now=now) if pool.has_movers else list(terms)
+    facts = _facts(pool, free, now) | {"terms": json.dumps(rows, default=str)}
     with connection.cursor() as cursor:
         cursor.execute(_FORESEE, facts)
         return [Expected(*row) for row in cursor.fetchall()]
@@ -172,8 +174,11 @@ def allocate(pool: SeatPool, *, now: datetime, by: User | None = None) -> list[E
     """Give every free seat to whoever is next; say who got one. The pool must be locked.
 
     Safe to run at any time and twice: it looks at what is free and who waits, not at why it was called. A confirmed
-    card is seated, another is held. Events, letters and owed accounts are written in the same transaction.
+    card is seated, another is held. Events, letters and owed accounts are written in the same transaction. Seats that
+    wait to count at their own institution move first.
     """
+    if pool.has_movers:
+        _move_all(pool, now=now)
     if pool.free == 0:
         return []
     facts = _facts(pool, pool.free, now) | {
@@ -246,6 +251,74 @@ def _close_account_unless_needed(pool: SeatPool, enrollment: Enrollment, *, now:
     locked = account.select_for_update(no_key=True).first()
     if locked is not None and not others.exists():
         account.update(must_be_active=False, **ProviderAccount.debt(now))
+
+
+# --- Moving to another share ---
+
+
+def move(pool: SeatPool, enrollment: Enrollment, share: Share, *, now: datetime) -> None:
+    """The enrollment is to count in this share from now on, keeping seat and place. Who waits moves at once; a seat
+    moves when both shares allow it, now or as soon as they do. The pool must be locked."""
+    if enrollment.share_id == share.pk:
+        return
+    if enrollment.has_seat:
+        pool.has_movers = True
+        pool.save(update_fields=["has_movers"])
+        _move_all(pool, now=now)
+        enrollment.refresh_from_db(fields=["share"])
+    else:
+        _count_in(enrollment, share, now=now)
+
+
+def _move_all(pool: SeatPool, *, now: datetime) -> None:
+    """Whoever can, the oldest application first."""
+    shares = {share.pk: share for share in pool.shares.select_for_update(no_key=True).order_by("pk")}
+    wishes = _movers(pool, shares.values())
+    moved = share_moves.carry_out(_counts(shares.values(), now=now), pool.free, wishes)
+    rows = Enrollment.objects.select_for_update(no_key=True).in_bulk([mover.enrollment_id for mover in moved])
+    for mover in moved:
+        Share.objects.filter(pk=mover.source).update(taken=F("taken") - 1)
+        Share.objects.filter(pk=mover.target).update(taken=F("taken") + 1)
+        _count_in(rows[mover.enrollment_id], shares[mover.target], now=now)
+    pool.has_movers = len(moved) < len(wishes)
+    pool.save(update_fields=["has_movers"])
+
+
+def _count_in(enrollment: Enrollment, share: Share, *, now: datetime) -> None:
+    enrollment.share = share
+    enrollment.save(update_fields=["share"])
+    history.record(Event.Kind.MOVED, now=now, enrollment=enrollment)
+
+
+def _movers(pool: SeatPool, shares: Iterable[Share]) -> list[share_moves.Mover]:
+    share_of = {share.institution_id: share.pk for share in shares}
+    elsewhere = pool.enrollments.holding_seats().exclude(card__institution_id=F("share__institution_id"))
+    rows = elsewhere.in_queue_order().values_list("pk", "share_id", "card__institution_id")
+    return [share_moves.Mover(pk, source, share_of[to]) for pk, source, to in rows if to in share_of]
+
+
+def _counts(shares: Iterable[Share], *, now: datetime) -> dict[int, share_moves.Counts]:
+    day = timezone.localdate(now)
+    return {
+        share.pk: share_moves.Counts(
+            share.taken, share.floor, share.ceiling, kept=share.lends_from is None or share.lends_from > day
+        )
+        for share in shares
+    }
+
+
+def _terms_after_moves(
+    pool: SeatPool, *, free: int, terms: Sequence[dict[str, Any]], now: datetime
+) -> list[dict[str, Any]]:
+    """The terms of all shares, with what they would have taken once everybody has moved who then can."""
+    shares, new = list(pool.shares.order_by("pk")), {row["id"]: row for row in terms}
+    for share in shares:
+        for name, value in new.get(share.pk, {}).items():
+            setattr(share, name, value)
+    counts = _counts(shares, now=now)
+    share_moves.carry_out(counts, free, _movers(pool, shares))
+    names = ("id", "floor", "ceiling", "lends_from")
+    return [{name: getattr(share, name) for name in names} | {"taken": counts[share.pk].taken} for share in shares]
 
 
 # --- Counting again ---

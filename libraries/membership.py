@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 
+from django.utils import timezone
+
 from libraries import rosters
 from libraries.cards import registry
 from libraries.cards.checks import Answer, CardCheck, Outcome, Question
@@ -57,11 +59,11 @@ def claim(
     if taken:
         card.state = Card.State.DISPUTED
     elif answer.outcome == Outcome.CONFIRMED:
-        card.valid_until = answer.valid_until or card.valid_until
+        card.valid_until = answer.valid_until or _unless_over(card, on)
         if card.state != Card.State.CONFIRMED:
             _decide(card, Card.State.CONFIRMED, how=library.institution.card_check, by=None, now=now)
     elif not card.is_valid_on(on):
-        _undecide(card)
+        _ask_again(card)
     card.save()
     return card
 
@@ -69,7 +71,7 @@ def claim(
 def confirm(card: Card, *, by: User | None, how: str, now: datetime, valid_until: date | None = None) -> None:
     """The card is this person's. Living rivals must have been refused before, in the same transaction."""
     _decide(card, Card.State.CONFIRMED, how=how, by=by, now=now)
-    card.valid_until = valid_until or card.valid_until
+    card.valid_until = valid_until or _unless_over(card, timezone.localdate(now))
     card.save()
 
 
@@ -77,6 +79,18 @@ def refuse(card: Card, *, by: User | None, how: str, reason: str, now: datetime)
     _decide(card, Card.State.REFUSED, how=how, by=by, now=now)
     card.refusal = reason
     card.save()
+
+
+def expire(card: Card, *, now: datetime) -> bool:
+    """A confirmed card whose last day is over has to be looked at again, unless a newer list of the library says that
+    it is valid for longer. It keeps the day, from which its time of grace counts. Says whether it has expired."""
+    on = timezone.localdate(now)
+    if _is_listed_on(card, on):
+        card.save(update_fields=["valid_until"])
+        return False
+    _ask_again(card)
+    card.save()
+    return True
 
 
 def lapse(card: Card, *, how: str, now: datetime) -> None:
@@ -95,9 +109,22 @@ def undispute(institution_id: int, number: str) -> Card | None:
     return left[0]
 
 
-def _undecide(card: Card) -> None:
+def _is_listed_on(card: Card, on: date) -> bool:
+    if card.institution.card_check != Institution.CardCheck.ROSTER:
+        return False
+    listed = rosters.facts_for(card.institution, card.number)
+    if listed is None or (listed.valid_until is not None and listed.valid_until < on):
+        return False
+    card.valid_until = listed.valid_until
+    return True
+
+
+def _unless_over(card: Card, on: date) -> date | None:
+    return card.valid_until if card.is_valid_on(on) else None
+
+
+def _ask_again(card: Card) -> None:
     card.state, card.decided_at, card.decided_how, card.decided_by = Card.State.CLAIMED, None, "", None
-    card.valid_until = None
 
 
 def _decide(card: Card, state: Card.State, *, how: str, by: User | None, now: datetime) -> None:

@@ -19,10 +19,11 @@ LAYERS = {
     "pages and commands": "admin views urls management templatetags accounts",
     "forms, reports, tasks, letters": "forms reports tasks letters drafts",
     "operations": (
-        "applying card_checking rivalry ending renewing prioritizing waiting_list cap cap_plan provisioning"
+        "applying asking moving new_cards card_checking rivalry ending renewing lapsing using announcing prioritizing"
+        " waiting_list cap cap_plan provisioning"
         " roster_uploading membership rosters people"
     ),
-    "rules": "seats eligibility history scoping limits",
+    "rules": "seats share_moves eligibility history scoping limits",
     "models": "models",
     "adapters, which know no models": "provider cards covers shelf secrets privacy colors doorbell roster_files",
 }

@@ -17,6 +17,7 @@ class Event(models.Model):
         CARD_REFUSED = "card_refused", _("Card refused")
         CARD_UNDISPUTED = "card_undisputed", _("Nobody else claims the card any more")
         CARD_EXPIRED = "card_expired", _("Card expired")
+        CARD_EXTENDED = "card_extended", _("Card valid for longer")
         CARD_CHANGED = "card_changed", _("Another card carries the application")
         NEW_CARD = "new_card", _("Another card given")
         NEW_CARD_REFUSED = "new_card_refused", _("The other card was not accepted")

@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
 from catalog.models import Programme
-from enrollment import applying, tasks
+from enrollment import applying, asking, tasks
 from enrollment.eligibility import Reason, programme_reasons
 from enrollment.forms import CardForm
 from enrollment.models import Enrollment, SeatPool
@@ -76,7 +76,7 @@ def _card(request: HttpRequest, pool: SeatPool, library: Library) -> HttpRespons
     user = member_of(request)
     form = CardForm(
         request.POST or None,
-        needs_fact=applying.asks_second_fact(library),
+        needs_fact=asking.asks_second_fact(library),
         minimum_age=pool.programme.minimum_age,
         initial=_known(user),
     )
@@ -108,13 +108,13 @@ def _apply(request: HttpRequest, pool: SeatPool, library: Library, form: CardFor
         )
     except applying.Ineligible as error:
         return _ineligible(form, error)
-    except applying.CardNotAccepted as error:
+    except asking.CardNotAccepted as error:
         form.add_outcome(error.outcome)
         return HTTPStatus.OK
     except InvalidFact:
         form.add_error("last_name", _("Write your last name as your library knows it."))
         return HTTPStatus.OK
-    except applying.TooManyTries:
+    except asking.TooManyTries:
         form.add_error(None, _("Too many cards were tried from here. Please wait an hour and try again."))
         return HTTPStatus.TOO_MANY_REQUESTS
     tasks.ring()

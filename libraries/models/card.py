@@ -60,8 +60,9 @@ class Card(models.Model):
         verbose_name=_("decided by"),
     )
     decided_how = models.CharField(_("how"), max_length=20, blank=True)
-    refusal = models.CharField(_("reason"), max_length=20, blank=True, choices=Refusal)
+    # The last day. Of a card that has to be checked again because that day is over, the day is kept.
     valid_until = models.DateField(_("valid until"), null=True, blank=True)
+    refusal = models.CharField(_("reason"), max_length=20, blank=True, choices=Refusal)
 
     objects = CardQuerySet.as_manager()
 
@@ -101,7 +102,10 @@ class Card(models.Model):
             ),
             models.CheckConstraint(condition=Q(number__regex=r"^[0-9A-Z]{1,40}$"), name="card_number_normal"),
         ]
-        indexes = [models.Index(fields=["institution", "state"], name="card_institution_state")]
+        indexes = [
+            models.Index(fields=["institution", "state"], name="card_institution_state"),
+            models.Index(fields=["valid_until"], condition=Q(state="confirmed"), name="card_confirmed_until"),
+        ]
 
     def __str__(self) -> str:
         return f"#{self.pk}"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from enrollment import applying, card_checking, ending
+from enrollment import applying, asking, card_checking, ending
 from enrollment.eligibility import Reason
 from enrollment.models import Enrollment, Event, Letter
 from libraries.cards.checks import Outcome
@@ -82,7 +82,7 @@ def test_apply_seats_at_once_when_the_roster_proves_the_card(by_roster: Institut
 @pytest.mark.parametrize("number", ["21000001", "29999999"])
 def test_apply_tells_an_unknown_card_and_a_wrong_second_fact_alike(by_roster: Institution, number: str) -> None:
     programme = make_programme()
-    with pytest.raises(applying.CardNotAccepted) as caught:
+    with pytest.raises(asking.CardNotAccepted) as caught:
         make_member(
             ADA,
             programme=programme,
@@ -236,12 +236,12 @@ def test_second_facts_cannot_be_guessed(by_roster: Institution) -> None:
         application = make_application(library, number, second_fact=f"{day:02}/05/1944")
         try:
             applying.apply(user=user, pool=pool, application=application, address=ADDRESS, now=NOW)
-        except (applying.CardNotAccepted, applying.TooManyTries) as error:
+        except (asking.CardNotAccepted, asking.TooManyTries) as error:
             return type(error).__name__
         return "seated"
 
-    tries = [guess(day) for day in range(1, applying.ANSWERS_PER_CARD + 3)]
-    assert tries == ["CardNotAccepted"] * applying.ANSWERS_PER_CARD + ["TooManyTries"] * 2
+    tries = [guess(day) for day in range(1, asking.ANSWERS_PER_CARD + 3)]
+    assert tries == ["CardNotAccepted"] * asking.ANSWERS_PER_CARD + ["TooManyTries"] * 2
     # even the right answer is not heard any more
     assert guess(18) == "TooManyTries"
     assert RosterEntry.objects.count() == 1

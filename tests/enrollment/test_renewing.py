@@ -9,7 +9,7 @@ from dateutil.relativedelta import relativedelta
 from django.utils import timezone
 
 from catalog.models import Programme
-from enrollment import card_checking, drafts, ending, renewing
+from enrollment import announcing, card_checking, drafts, ending, renewing
 from enrollment.models import Enrollment, Event, Letter
 from enrollment.renewing import Obstacle
 from libraries.models import User
@@ -67,7 +67,7 @@ def test_end_of_a_seat_given_back_is_not_announced(ada: Enrollment) -> None:
 
 
 def test_many_ends_are_announced_in_batches(ada: Enrollment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renewing, "_BATCH", 1)
+    monkeypatch.setattr(announcing, "_BATCH", 1)
     assert renewing.announce_ends(now=ENDS - timedelta(days=3)) == 1
 
 

@@ -1,0 +1,52 @@
+"""Ask a library about a card: no more often than is honest, and outside any transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from libraries import limits, membership
+from libraries.cards.checks import Answer, Outcome
+from libraries.models import Library
+
+# From one network address: a library's own computers share one, so it is generous for the honest.
+ANSWERS_PER_ADDRESS, ANSWERS_PER_CARD, ANSWERS_PERIOD = 60, 10, timedelta(hours=1)
+_HELPFUL = (Outcome.CONFIRMED, Outcome.BY_HAND, Outcome.NO_ANSWER)
+
+
+class CardNotAccepted(Exception):
+    """The card check said no; `outcome` says what the person may be told."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
+class TooManyTries(Exception):
+    """Cards were asked about too often from this network address, or about this card."""
+
+
+def asks_second_fact(library: Library) -> bool:
+    """Whether the library's card check needs one beside the number and the names."""
+    return membership.check_of(library.institution).needs_second_fact
+
+
+def ask(
+    library: Library, *, number: str, second_fact: str | None, last_name: str, address: str, now: datetime
+) -> Answer:
+    """What the library's card check says of a normalized number. Raises TooManyTries, CardNotAccepted or InvalidFact.
+
+    May take seconds: never call it inside a transaction. `second_fact` is used once and never kept.
+    """
+    institution = library.institution
+    if not limits.allow("address", address, limit=ANSWERS_PER_ADDRESS, per=ANSWERS_PERIOD, now=now):
+        raise TooManyTries
+    card = ("card", str(institution.pk), number)
+    if not limits.allow(*card, limit=ANSWERS_PER_CARD, per=ANSWERS_PERIOD, now=now):
+        raise TooManyTries
+    on = timezone.localdate(now)
+    answer = membership.ask(institution, number=number, second_fact=second_fact, last_name=last_name, on=on)
+    if answer.outcome not in _HELPFUL:
+        raise CardNotAccepted(answer.outcome)
+    return answer

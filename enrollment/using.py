@@ -1,0 +1,60 @@
+"""Seats that are used, and seats that are not: a reminder, and then the seat is for somebody who waits."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q
+from django.db.models.fields import DateTimeField
+
+from enrollment import announcing, ending, history
+from enrollment.models import Enrollment, Event, Letter
+from enrollment.models.enrollment import EnrollmentQuerySet
+from enrollment.models.letter import LetterQuerySet
+
+# Between the reminder and the end.
+REMINDED_BEFORE = timedelta(days=7)
+
+
+def start(*, enrollment_id: int, now: datetime) -> bool:
+    """The member goes to the courses; says whether it was the first time, which alone is kept."""
+    first = Enrollment.objects.filter(pk=enrollment_id, state=Enrollment.State.SEATED, used_at=None)
+    if not first.update(used_at=now):
+        return False
+    enrollment = Enrollment.objects.select_related("share", "user").get(pk=enrollment_id)
+    history.record(Event.Kind.STARTED, now=now, by=enrollment.user, enrollment=enrollment)
+    return True
+
+
+def remind(*, now: datetime) -> int:
+    """Owe a letter to everybody who has not used a seat for so long that it ends in a week; say how many."""
+    return announcing.announce(Letter.Kind.SEAT_UNUSED, _unreminded(now), now=now)
+
+
+def end_unused(*, now: datetime) -> int:
+    """End every seat that was not used in spite of the reminder; say how many."""
+    return ending.end_each(_unused_in_spite(now), reason=Enrollment.EndReason.UNUSED, now=now)
+
+
+def _unused() -> EnrollmentQuerySet:
+    programmes_that_mind = Q(pool__programme__unused_days__isnull=False)
+    return Enrollment.objects.filter(programmes_that_mind, state=Enrollment.State.SEATED, used_at=None)
+
+
+def _unreminded(now: datetime) -> EnrollmentQuerySet:
+    """The days count from the letter that says that the account is ready: before, nobody can use a seat."""
+    days = F("enrollment__pool__programme__unused_days") * timedelta(days=1)
+    over = ExpressionWrapper(F("owed_at") + days, output_field=DateTimeField())
+    ready = _letters(Letter.Kind.ACCOUNT_READY).alias(over=over).filter(over__lte=now + REMINDED_BEFORE)
+    return _unused().filter(Exists(ready), ~Exists(_letters(Letter.Kind.SEAT_UNUSED)))
+
+
+def _unused_in_spite(now: datetime) -> EnrollmentQuerySet:
+    """A week after the reminder has left, not after it was owed: the mail may have been down."""
+    long_ago = now - REMINDED_BEFORE
+    reminded = _letters(Letter.Kind.SEAT_UNUSED).filter(Q(sent_at__lte=long_ago) | Q(dropped_at__lte=long_ago))
+    return _unused().filter(Exists(reminded))
+
+
+def _letters(kind: Letter.Kind) -> LetterQuerySet:
+    return Letter.objects.filter(enrollment=OuterRef("pk"), kind=kind)
