@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
-from enrollment import renewing, waiting_list
+from enrollment import lapsing, renewing, using, waiting_list
 from enrollment.models import Enrollment, Event, EventNote, Letter, ProviderAccount
 from libraries.models import Card
 
@@ -139,10 +140,54 @@ def card_confirmed(enrollment: Enrollment, letter: Letter) -> Draft | None:
 
 def card_refused(enrollment: Enrollment, letter: Letter) -> Draft | None:
     """With the words the librarian typed for this refusal, where there are any."""
-    refusals = EventNote.objects.filter(event__enrollment_id=enrollment.pk, event__kind=Event.Kind.CARD_REFUSED)
-    note = refusals.order_by("-event__at", "-event_id").first()
-    facts = {"refusal": Card.Refusal(letter.reason), "Refusal": Card.Refusal, "words": note.words if note else ""}
+    facts = _refusal(enrollment, letter, Event.Kind.CARD_REFUSED)
     return Draft(subject=_("Your library could not confirm your card"), leads_to="join", facts=facts)
+
+
+def _refusal(enrollment: Enrollment, letter: Letter, kind: Event.Kind) -> dict[str, Any]:
+    refusals = EventNote.objects.filter(event__enrollment_id=enrollment.pk, event__kind=kind)
+    note = refusals.order_by("-event__at", "-event_id").first()
+    return {"refusal": Card.Refusal(letter.reason), "Refusal": Card.Refusal, "words": note.words if note else ""}
+
+
+def new_card_refused(enrollment: Enrollment, letter: Letter) -> Draft | None:
+    if enrollment.state == State.ENDED:
+        return None
+    facts = _refusal(enrollment, letter, Event.Kind.NEW_CARD_REFUSED)
+    return Draft(subject=_("Your library could not confirm your other card"), facts=facts)
+
+
+def card_changed(enrollment: Enrollment, letter: Letter) -> Draft | None:
+    if enrollment.state == State.ENDED:
+        return None
+    facts = {"seated": enrollment.state == State.SEATED, "held": enrollment.state == State.HELD}
+    return Draft(subject=_("Your other card is confirmed"), facts=facts)
+
+
+def card_expired(enrollment: Enrollment, letter: Letter) -> Draft | None:
+    """With the day on which the place ends, where the programme takes it back."""
+    card, grace = enrollment.card, enrollment.pool.programme.card_grace_days
+    today = timezone.localdate()
+    if card.is_valid_on(today) or enrollment.state not in (State.SEATED, State.WAITING):
+        return None
+    if enrollment.state == State.SEATED and grace is None:
+        return None
+    until = _day_of_end(card, grace or 0, today) if enrollment.state == State.SEATED else None
+    return Draft(subject=_("Your library card is no longer valid"), facts={"card": card, "until": until})
+
+
+def _day_of_end(card: Card, grace: int, today: date) -> date:
+    """Never sooner after this letter than people are promised."""
+    assert card.valid_until is not None
+    by_rule = card.valid_until + timedelta(days=grace + 1)
+    return max(by_rule, today + lapsing.WARNED_BEFORE + timedelta(days=1))
+
+
+def seat_unused(enrollment: Enrollment, letter: Letter) -> Draft | None:
+    if enrollment.state != State.SEATED or enrollment.used_at is not None:
+        return None
+    until = timezone.localdate() + using.REMINDED_BEFORE
+    return Draft(subject=_("Would you like to keep your place?"), facts={"until": until})
 
 
 def hold_lapsed(enrollment: Enrollment, letter: Letter) -> Draft | None:
@@ -195,6 +240,10 @@ TO_MEMBERS: dict[Letter.Kind, Callable[[Enrollment, Letter], Draft | None]] = {
     Letter.Kind.IN_QUEUE: in_queue,
     Letter.Kind.CARD_CONFIRMED: card_confirmed,
     Letter.Kind.CARD_REFUSED: card_refused,
+    Letter.Kind.NEW_CARD_REFUSED: new_card_refused,
+    Letter.Kind.CARD_CHANGED: card_changed,
+    Letter.Kind.CARD_EXPIRED: card_expired,
+    Letter.Kind.SEAT_UNUSED: seat_unused,
     Letter.Kind.HOLD_LAPSED: hold_lapsed,
     Letter.Kind.ACCOUNT_READY: account_ready,
     Letter.Kind.TERM_ENDING: term_ending,

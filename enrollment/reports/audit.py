@@ -144,6 +144,16 @@ CHECKS = (
         "SELECT id FROM enrollment_share WHERE taken > ceiling OR floor > ceiling",
     ),
     Check(
+        "counted_at_home",
+        _("Everybody counts at the institution of their card, or is known to be on the way there."),
+        "enrollment",
+        f"""
+            SELECT e.id FROM enrollment_enrollment e
+            JOIN enrollment_share s ON s.id = e.share_id JOIN libraries_card c ON c.id = e.card_id
+            JOIN enrollment_seatpool p ON p.id = e.pool_id
+            WHERE c.institution_id <> s.institution_id AND e.state <> 'ended' AND NOT ({_HOLDS} AND p.has_movers)""",
+    ),
+    Check(
         "confirmed_not_passed_over",
         _("Nobody whose card is confirmed is passed over."),
         "enrollment",
@@ -193,7 +203,8 @@ CHECKS = (
         "enrollment",
         """
             SELECT e.id FROM enrollment_enrollment e JOIN libraries_card c ON c.id = e.card_id
-            WHERE e.state <> 'ended' AND c.state IN ('claimed', 'disputed') AND e.applied_at < %(unanswered)s""",
+            WHERE e.state <> 'ended' AND c.state IN ('claimed', 'disputed')
+                AND greatest(e.applied_at, c.claimed_at, c.valid_until) < %(unanswered)s""",
     ),
     Check(
         "events_agree",
