@@ -9,9 +9,10 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
 
 from enrollment import prioritizing
+from enrollment.forms import clean_card_number
 from libraries import scoping
 from libraries.cards.numbers import contains_national_number
-from libraries.models import Card, Institution, User
+from libraries.models import Card, Institution, Library, User
 
 
 def refuse_national_number(text: str) -> None:
@@ -56,6 +57,28 @@ class EndForm(forms.Form):
         label=_("Why does it end?"),
         help_text=_("Only staff read this. Do not write names or numbers. The member gets a letter."),
     )
+
+
+class NewCardForm(forms.Form):
+    """Of the libraries of the programme that the person may decide about."""
+
+    library = forms.ModelChoiceField(label=_("Library"), queryset=Library.objects.none())
+    number = forms.CharField(
+        label=_("Number of the new card"), max_length=100, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+
+    def __init__(self, *args: Any, user: User, pool_id: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["library"]
+        assert isinstance(field, forms.ModelChoiceField)
+        visible = scoping.institutions_visible_to(user)
+        libraries = Library.objects.filter(institution__in=visible, institution__shares__pool=pool_id)
+        field.queryset = libraries.order_by("city", "name")
+        if len(field.queryset) == 1:
+            field.initial, field.empty_label = field.queryset[0], None
+
+    def clean_number(self) -> str:
+        return clean_card_number(self.cleaned_data["number"])
 
 
 class RosterForm(forms.Form):

@@ -123,7 +123,17 @@ class NameField(forms.CharField):
             raise ValidationError(NATIONAL_NUMBER)
 
 
-class CardForm(forms.Form):
+def clean_card_number(typed: str) -> str:
+    """The normalized number. Raises ValidationError, in words for whoever typed it."""
+    try:
+        return numbers.normalize(typed)
+    except InvalidNumber as error:
+        raise ValidationError(NUMBER_ERRORS[error.code], code=error.code) from None
+
+
+class NumberForm(forms.Form):
+    """A card, and what else its library asks to be sure."""
+
     number = forms.CharField(
         label=_("Number of your library card"),
         help_text=_("You find it on your card, near the barcode. Spaces and dots do not matter."),
@@ -140,41 +150,14 @@ class CardForm(forms.Form):
         error_messages={"required": _("Fill in your date of birth."), "max_length": FACT_ERRORS["bad_date"]},
         widget=forms.TextInput(attrs={"class": "short", "autocomplete": "bday"}),
     )
-    first_name = NameField(
-        label=_("First name"),
-        error_messages={"required": _("Fill in your first name.")},
-        widget=forms.TextInput(attrs={"autocomplete": "given-name", "spellcheck": "false"}),
-    )
-    last_name = NameField(
-        label=_("Last name"),
-        help_text=_("Both names as your library knows them."),
-        error_messages={"required": _("Fill in your last name.")},
-        widget=forms.TextInput(attrs={"autocomplete": "family-name", "spellcheck": "false"}),
-    )
-    language = forms.ChoiceField(label=_("In which language do we write to you?"), choices=LANGUAGES)
-    age_confirmed = forms.BooleanField()
 
-    def __init__(self, *args: Any, needs_fact: bool, minimum_age: int | None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, needs_fact: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not needs_fact:
             del self.fields["second_fact"]
-        if minimum_age is None:
-            del self.fields["age_confirmed"]
-        else:
-            self._ask_age(minimum_age)
-
-    def _ask_age(self, minimum_age: int) -> None:
-        field, age = self.fields["age_confirmed"], {"age": minimum_age}
-        field.label = _("I am %(age)s years old or older.") % age
-        field.error_messages["required"] = (
-            _("Tick that you are %(age)s or older. Otherwise you cannot take part.") % age
-        )
 
     def clean_number(self) -> str:
-        try:
-            return numbers.normalize(self.cleaned_data["number"])
-        except InvalidNumber as error:
-            raise ValidationError(NUMBER_ERRORS[error.code], code=error.code) from None
+        return clean_card_number(self.cleaned_data["number"])
 
     def clean_second_fact(self) -> str:
         typed: str = self.cleaned_data["second_fact"]
@@ -189,7 +172,39 @@ class CardForm(forms.Form):
     def add_outcome(self, outcome: Outcome) -> None:
         """What the card check said, beside the field that can be corrected."""
         field, words = OUTCOME_ERRORS.get(outcome, ("number", _("Your library does not accept this card.")))
-        self.add_error(field if field in self.fields else "last_name", words)
+        self.add_error(next(name for name in (field, "last_name", "number") if name in self.fields), words)
+
+
+class CardForm(NumberForm):
+    """With everything else that an application needs."""
+
+    first_name = NameField(
+        label=_("First name"),
+        error_messages={"required": _("Fill in your first name.")},
+        widget=forms.TextInput(attrs={"autocomplete": "given-name", "spellcheck": "false"}),
+    )
+    last_name = NameField(
+        label=_("Last name"),
+        help_text=_("Both names as your library knows them."),
+        error_messages={"required": _("Fill in your last name.")},
+        widget=forms.TextInput(attrs={"autocomplete": "family-name", "spellcheck": "false"}),
+    )
+    language = forms.ChoiceField(label=_("In which language do we write to you?"), choices=LANGUAGES)
+    age_confirmed = forms.BooleanField()
+
+    def __init__(self, *args: Any, minimum_age: int | None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if minimum_age is None:
+            del self.fields["age_confirmed"]
+        else:
+            self._ask_age(minimum_age)
+
+    def _ask_age(self, minimum_age: int) -> None:
+        field, age = self.fields["age_confirmed"], {"age": minimum_age}
+        field.label = _("I am %(age)s years old or older.") % age
+        field.error_messages["required"] = (
+            _("Tick that you are %(age)s or older. Otherwise you cannot take part.") % age
+        )
 
 
 class LanguageForm(forms.Form):

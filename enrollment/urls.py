@@ -1,7 +1,7 @@
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from enrollment.views import courses, front, information, joining, my_place, signing_in
+from enrollment.views import courses, front, information, joining, my_card, my_place, signing_in
 
 urlpatterns = [
     path("", front.front, name="front"),
@@ -17,6 +17,8 @@ urlpatterns = [
     path("my/language/", my_place.choose_language, name="my_language"),
     path("my/<int:pk>/give-back/", my_place.give_back, name="give_back"),
     path("my/<int:pk>/renew/", my_place.renew, name="renew"),
+    path("my/<int:pk>/start/", my_place.start, name="start"),
+    path("my/<int:pk>/card/", my_card.change_card, name="my_card"),
     # In place of allauth's pages at these addresses.
     path("accounts/login/", signing_in.password, name="account_login"),
     path("accounts/login/code/", signing_in.mail, name="account_request_login_code"),

@@ -58,9 +58,11 @@ class ScopedAdmin(Admin):
         if not self.has_view_permission(request):
             return rows.none()
         ids = scoping.institutions_of(person(request))
-        return (
-            rows if ids is None or not self.institution_path else rows.filter(**{f"{self.institution_path}__in": ids})
-        )
+        return rows if ids is None or not self.institution_path else self.within(rows, ids)
+
+    def within(self, rows: QuerySet[Any], ids: Collection[int]) -> QuerySet[Any]:
+        """The rows that belong to these institutions."""
+        return rows.filter(**{f"{self.institution_path}__in": ids})
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib import admin
@@ -11,14 +12,14 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
-from enrollment import waiting_list
 from enrollment.admin.disputes import DisputesView
-from enrollment.admin.prioritizing import PrioritizingAdmin, PriorityFilter
-from enrollment.models import Enrollment, ProviderAccount
-from enrollment.reports import queue, timeline, workload
+from enrollment.admin.moving import MovingAdmin
+from enrollment.admin.prioritizing import PriorityFilter
+from enrollment.models import Enrollment
+from enrollment.models.enrollment import EnrollmentQuerySet
+from enrollment.reports import application, queue, workload
 from libraries.admin_search import SessionSearchList
-from libraries.models import Card
-from libraries.scoped_admin import ScopedRelatedFilter
+from libraries.scoped_admin import ScopedRelatedFilter, person
 
 
 class TodoFilter(admin.SimpleListFilter):
@@ -33,11 +34,11 @@ class TodoFilter(admin.SimpleListFilter):
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Enrollment]) -> QuerySet[Enrollment] | None:
-        rows = Enrollment.objects.all()
+        user = person(request)
         chosen = {
-            "check": lambda: workload.to_check(rows),
-            "dispute": lambda: workload.disputed(rows),
-            "lapsing": lambda: workload.lapsing(rows, now=timezone.now()),
+            "check": lambda: workload.to_check(user),
+            "dispute": lambda: workload.disputed(user),
+            "lapsing": lambda: workload.lapsing(Enrollment.objects.all(), now=timezone.now()),
         }.get(self.value() or "")
         return queryset.filter(pk__in=chosen().values("pk")) if chosen else queryset
 
@@ -61,7 +62,7 @@ class ApplicationList(SessionSearchList):
 
 
 @admin.register(Enrollment)
-class ApplicationAdmin(PrioritizingAdmin):
+class ApplicationAdmin(MovingAdmin):
     institution_path = "share__institution"
     list_display = ("member", "number", "library", "state", "card_state", "applied", "held_until", "place")
     list_filter = (
@@ -78,6 +79,10 @@ class ApplicationAdmin(PrioritizingAdmin):
     fields = ("state",)
     change_form_template = "admin/application.html"
     change_list_template = "admin/applications.html"
+
+    def within(self, rows: QuerySet[Enrollment], ids: Collection[int]) -> QuerySet[Enrollment]:
+        assert isinstance(rows, EnrollmentQuerySet)
+        return rows.of_institutions(ids)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ApplicationList]:
         return ApplicationList
@@ -123,26 +128,5 @@ class ApplicationAdmin(PrioritizingAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
-        extra = self._facts(request, row) if isinstance(row, Enrollment) else {}
+        extra = application.facts_of(row, person(request)) if isinstance(row, Enrollment) else {}
         return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
-
-    def _facts(self, request: HttpRequest, row: Enrollment) -> dict[str, Any]:
-        card = Card.objects.select_related("library", "institution", "decided_by").get(pk=row.card_id)
-        provider_id = row.pool.programme.provider_id
-        account = ProviderAccount.objects.filter(user_id=row.user_id, provider_id=provider_id).first()
-        undecided = card.state in (Card.State.CLAIMED, Card.State.DISPUTED)
-        return {
-            "row": row,
-            "place": waiting_list.place_of(row),
-            "card": card,
-            "account": account,
-            "account_trouble": timeline.in_words(account.trouble) if account else "",
-            "timeline": timeline.timeline(row),
-            "rivals": card.state in Card.OPEN and Card.objects.rivals_of(card).filter(state__in=Card.OPEN).exists(),
-            "how": timeline.in_words(card.decided_how),
-            "may_decide": self.has_decide_permission(request) and undecided,
-            "may_end": self.has_decide_permission(request) and row.state != Enrollment.State.ENDED,
-            "is_first": row.priority == Enrollment.FIRST,
-            "title": _("Application %(number)s") % {"number": row.pk},
-            "subtitle": None,
-        }

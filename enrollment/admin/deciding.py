@@ -18,11 +18,11 @@ from enrollment import card_checking, ending
 from enrollment.admin.base import Text, act_on_each, ask, too_many
 from enrollment.admin_forms import EndForm, RefusalForm
 from enrollment.models import Enrollment
+from enrollment.reports.application import DECIDERS, card_to_decide
 from libraries import scoping
 from libraries.models import Card, User
-from libraries.scoped_admin import Role, ScopedAdmin, person
+from libraries.scoped_admin import ScopedAdmin, person
 
-DECIDERS = (Role.LIBRARIAN, Role.COORDINATOR)
 Rows = QuerySet[Enrollment]
 
 
@@ -35,7 +35,7 @@ class DecidingAdmin(ScopedAdmin):
     @admin.action(description=_("Confirm the card"), permissions=["decide"])
     def confirm_cards(self, request: HttpRequest, rows: Rows) -> HttpResponse | None:
         if not too_many(request, rows.count()):
-            confirm_each(request, _cards_of(rows))
+            confirm_each(request, _cards_of(person(request), rows))
         return None
 
     @admin.action(description=_("Refuse the card, with a reason…"), permissions=["decide"])
@@ -50,7 +50,7 @@ class DecidingAdmin(ScopedAdmin):
         def refuse(pk: int) -> Text | None:
             return _decide(card_checking.refuse, card_id=pk, reason=reason, words=words, by=by)
 
-        act_on_each(request, _cards_of(rows), refuse, done=_refused)
+        act_on_each(request, _cards_of(by, rows), refuse, done=_refused)
         return None
 
     @admin.action(description=_("End the application or the place…"), permissions=["decide"])
@@ -110,9 +110,10 @@ def _end(pk: int, *, by: User, words: str) -> Text | None:
     return None if ended else _("It had ended already.")
 
 
-def _cards_of(rows: Rows) -> list[int]:
+def _cards_of(user: User, rows: Rows) -> list[int]:
     """Oldest application first, so that of two claims in one go the first is looked at first."""
-    return list(dict.fromkeys(rows.order_by("applied_at", "pk").values_list("card_id", flat=True)))
+    ordered = rows.select_related("card", "next_card").order_by("applied_at", "pk")
+    return list(dict.fromkeys((card_to_decide(row, user) or row.card).pk for row in ordered))
 
 
 def _shown(rows: Rows) -> Rows:

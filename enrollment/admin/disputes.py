@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import Min, QuerySet
+from django.db.models import Exists, Min, OuterRef, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
@@ -12,7 +12,6 @@ from django.views import View
 
 from enrollment.admin import deciding
 from enrollment.models import Enrollment
-from enrollment.reports import workload
 from libraries import scoping
 from libraries.models import Card
 from libraries.scoped_admin import person
@@ -73,9 +72,11 @@ def _visible(request: HttpRequest) -> QuerySet[Card]:
 
 def disputes(visible: QuerySet[Card]) -> list[Dispute]:
     """The oldest first, with three queries. Only numbers somebody still applies with."""
-    waiting = workload.disputed(Enrollment.objects.filter(card__in=visible))
-    pairs = waiting.values("card__institution_id", "card__number").annotate(first=Min("applied_at")).order_by("first")
-    keys = [(row["card__institution_id"], row["card__number"]) for row in pairs[:MOST_SHOWN]]
+    carrying = Enrollment.objects.open()
+    carried = Exists(carrying.filter(card=OuterRef("pk"))) | Exists(carrying.filter(next_card=OuterRef("pk")))
+    waiting = visible.filter(carried, state=Card.State.DISPUTED)
+    pairs = waiting.values("institution_id", "number").annotate(first=Min("claimed_at")).order_by("first")
+    keys = [(row["institution_id"], row["number"]) for row in pairs[:MOST_SHOWN]]
     cards = _open_cards(visible, keys)
     applications = _applications(cards)
     found: dict[tuple[int, str], Dispute] = {}
@@ -95,6 +96,9 @@ def _open_cards(visible: QuerySet[Card], keys: list[tuple[int, str]]) -> list[Ca
 
 def _applications(cards: list[Card]) -> dict[int, list[Enrollment]]:
     found: dict[int, list[Enrollment]] = {}
-    for row in Enrollment.objects.open().filter(card__in=cards).select_related("pool__programme"):
-        found.setdefault(row.card_id, []).append(row)
+    carried = Q(card__in=cards) | Q(next_card__in=cards)
+    ids = {card.pk for card in cards}
+    for row in Enrollment.objects.open().filter(carried).select_related("pool__programme").order_by("pk"):
+        for card_id in ids & {row.card_id, row.next_card_id}:
+            found.setdefault(card_id, []).append(row)
     return found

@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from enrollment import roster_uploading
 from enrollment.admin.base import ask
-from enrollment.admin.deciding import DECIDERS
 from enrollment.admin_forms import RosterForm
+from enrollment.reports.application import DECIDERS
 from libraries import scoping
 from libraries.models import Roster
 from libraries.rosters import RejectionReason, Report, RosterRefused

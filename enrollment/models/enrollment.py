@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from django.db import models
@@ -10,6 +11,18 @@ from django.utils.translation import gettext_lazy as _
 class EnrollmentQuerySet(models.QuerySet["Enrollment"]):
     def open(self) -> EnrollmentQuerySet:
         return self.exclude(state=Enrollment.State.ENDED)
+
+    def of_institutions(self, ids: Collection[int]) -> EnrollmentQuerySet:
+        """Those that count there, and those with a card, or a new card, of theirs."""
+        counted = Q(share__institution_id__in=ids)
+        return self.filter(counted | Q(card__institution_id__in=ids) | Q(next_card__institution_id__in=ids))
+
+    def with_card_in(self, state: str, *, of: Collection[int] | None = None) -> EnrollmentQuerySet:
+        """Open, with a card or a new card in this state; of these institutions, or of all."""
+        scope = {"card__institution_id__in": of} if of is not None else {}
+        on_it = Q(card__state=state, **scope)
+        to_come = Q(**{f"next_{name}": value for name, value in {"card__state": state, **scope}.items()})
+        return self.open().filter(on_it | to_come)
 
     def waiting(self) -> EnrollmentQuerySet:
         return self.filter(state=Enrollment.State.WAITING)

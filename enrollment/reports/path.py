@@ -10,7 +10,7 @@ from enum import StrEnum
 from django.utils.translation import gettext as _
 
 from enrollment.models import Enrollment, Event, ProviderAccount
-from libraries.models import Card
+from libraries.models import Card, Institution, Library
 
 Kind, State, EndReason = Event.Kind, Enrollment.State, Enrollment.EndReason
 
@@ -61,6 +61,12 @@ _TOLD = frozenset(
         Kind.QUEUED,
         Kind.CARD_CONFIRMED,
         Kind.CARD_REFUSED,
+        Kind.CARD_EXPIRED,
+        Kind.CARD_EXTENDED,
+        Kind.NEW_CARD,
+        Kind.NEW_CARD_REFUSED,
+        Kind.CARD_CHANGED,
+        Kind.STARTED,
         Kind.HOLD_LAPSED,
         Kind.PRIORITY_GIVEN,
         Kind.PRIORITY_TAKEN,
@@ -73,25 +79,46 @@ _TOLD = frozenset(
 )
 
 
+_BAD = (Kind.CARD_REFUSED, Kind.CARD_EXPIRED, Kind.NEW_CARD_REFUSED, Kind.HOLD_LAPSED)
+
+
 def _step(event: Event, enrollment: Enrollment) -> Step:
-    stage = Stage.BAD if event.kind in (Kind.CARD_REFUSED, Kind.HOLD_LAPSED) else Stage.DONE
+    stage = Stage.BAD if event.kind in _BAD else Stage.DONE
     words, note = _words(event, enrollment)
     return Step(stage, words, at=event.at, note=note, event=event)
 
 
 def _words(event: Event, enrollment: Enrollment) -> tuple[str, str]:
-    institution = enrollment.share.institution.name
+    institution = _institution(event, enrollment)
     match event.kind:
         case Kind.APPLIED:
-            return _("You applied"), _("With your card of %(library)s.") % {"library": enrollment.card.library.name}
+            return _("You applied"), _("With your card of %(library)s.") % {"library": _library(event, enrollment)}
         case Kind.CARD_CONFIRMED:
             return _("Card confirmed by %(library)s") % {"library": institution}, ""
         case Kind.CARD_REFUSED:
             return _("Card not accepted by %(library)s") % {"library": institution}, _refusal(event.reason)
+        case Kind.NEW_CARD_REFUSED:
+            return _("Other card not accepted by %(library)s") % {"library": institution}, _refusal(event.reason)
+        case Kind.CARD_CHANGED:
+            return _("Your other card carries your application now"), ""
         case Kind.SEAT_ENDED | Kind.WITHDRAWN:
             return _ending(event), ""
         case _:
             return _plain_words()[event.kind], ""
+
+
+def _institution(event: Event, enrollment: Enrollment) -> str:
+    """The one it was at the time: a person may have moved to another since."""
+    now = enrollment.share.institution
+    if event.institution_id is None or event.institution_id == now.pk:
+        return now.name
+    return Institution.objects.get(pk=event.institution_id).name
+
+
+def _library(event: Event, enrollment: Enrollment) -> str:
+    if event.card_id is None or event.card_id == enrollment.card_id:
+        return enrollment.card.library.name
+    return Library.objects.get(cards=event.card_id).name
 
 
 def _plain_words() -> dict[str, str]:
@@ -100,6 +127,10 @@ def _plain_words() -> dict[str, str]:
         Kind.SEAT_HELD: _("A place is held for you"),
         Kind.QUEUED: _("You joined the queue"),
         Kind.HOLD_LAPSED: _("The held place was released, because the card was not checked in time"),
+        Kind.CARD_EXPIRED: _("Your library card expired"),
+        Kind.CARD_EXTENDED: _("Your library card is valid for longer"),
+        Kind.NEW_CARD: _("You gave another library card"),
+        Kind.STARTED: _("You went to the courses for the first time"),
         Kind.PRIORITY_GIVEN: _("You got priority in the queue"),
         Kind.PRIORITY_TAKEN: _("Your priority in the queue ended"),
         Kind.ACCOUNT_OPENED: _("Your account is ready"),
@@ -119,6 +150,8 @@ def _ending(event: Event) -> str:
         EndReason.TERM_OVER: _("Your place has run its full time"),
         EndReason.BY_STAFF: _("Your library ended your place"),
         EndReason.CARD_REFUSED: _("Your application ended"),
+        EndReason.UNUSED: _("Your place ended, because it was not used"),
+        EndReason.CARD_LAPSED: _("Your place ended, because your card was no longer valid"),
     }
     return words.get(event.reason, _("Your place ended"))
 

@@ -36,7 +36,7 @@ class Place:
 
 def places_of(enrollments: EnrollmentQuerySet) -> list[Place]:
     """In the order of the enrollments, with three queries, and one more for each that waits or ends soon."""
-    needed = ("pool__programme__provider", "share__institution", "card__library")
+    needed = ("pool__programme__provider", "share__institution", "card__library", "next_card__library")
     found = list(enrollments.select_related(*needed))
     events, accounts = events_of(found), _accounts(found)
     return [

@@ -61,12 +61,13 @@ class ProgrammeFigures:
     institutions: list[Figures]
 
 
-def to_check(rows: EnrollmentQuerySet) -> EnrollmentQuerySet:
-    return rows.open().filter(card__state=Card.State.CLAIMED)
+def to_check(user: User) -> EnrollmentQuerySet:
+    """With a card, or a new card, that the user's institutions have to look at."""
+    return Enrollment.objects.with_card_in(Card.State.CLAIMED, of=scoping.institutions_of(user))
 
 
-def disputed(rows: EnrollmentQuerySet) -> EnrollmentQuerySet:
-    return rows.open().filter(card__state=Card.State.DISPUTED)
+def disputed(user: User) -> EnrollmentQuerySet:
+    return Enrollment.objects.with_card_in(Card.State.DISPUTED, of=scoping.institutions_of(user))
 
 
 def lapsing(rows: EnrollmentQuerySet, *, now: datetime) -> EnrollmentQuerySet:
@@ -77,7 +78,7 @@ def lapsing(rows: EnrollmentQuerySet, *, now: datetime) -> EnrollmentQuerySet:
 def visible_to(user: User) -> EnrollmentQuerySet:
     ids = scoping.institutions_of(user)
     rows = Enrollment.objects.all()
-    return rows if ids is None else rows.filter(share__institution_id__in=ids)
+    return rows if ids is None else rows.of_institutions(ids)
 
 
 def workload(user: User, *, now: datetime) -> Workload:
@@ -85,8 +86,8 @@ def workload(user: User, *, now: datetime) -> Workload:
     rows = visible_to(user)
     central = scoping.institutions_of(user) is None
     return Workload(
-        to_check=_pile(to_check(rows), "applied_at"),
-        disputed=_pile(disputed(rows), "applied_at"),
+        to_check=_pile(to_check(user), "applied_at"),
+        disputed=_pile(disputed(user), "applied_at"),
         lapsing=_pile(lapsing(rows, now=now), "hold_until"),
         accounts=_pile(ProviderAccount.objects.stuck(), "stuck_at") if central else None,
         letters=_pile(Letter.objects.stuck(), "stuck_at") if central else None,

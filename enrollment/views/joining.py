@@ -52,7 +52,7 @@ def card(request: HttpRequest) -> HttpResponse:
     if request.method != "POST" and Enrollment.objects.open().filter(pool=pool, user=member_of(request)).exists():
         return _to_result(pool)
     libraries = Library.objects.filter(institution__shares__pool=pool).select_related("institution")
-    library = libraries.filter(pk=_whole_number(request.GET.get("library", ""))).first()
+    library = libraries.filter(pk=whole_number(request.GET.get("library", ""))).first()
     return _card(request, pool, library) if library else _library(request, pool, list(libraries))
 
 
@@ -169,6 +169,6 @@ def _page_language() -> str:
     return (get_language() or "nl")[:2]
 
 
-def _whole_number(text: str) -> int:
+def whole_number(text: str) -> int:
     """0, which no row has, for anything else."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

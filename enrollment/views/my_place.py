@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -11,7 +11,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from enrollment import ending, renewing, tasks
+from enrollment import ending, renewing, tasks, using
 from enrollment.forms import LanguageForm
 from enrollment.models import Enrollment
 from enrollment.reports.places import places_of
@@ -47,6 +47,19 @@ def give_back(request: HttpRequest, pk: int) -> HttpResponse:
         gone = _("You gave your place back. Thank you: somebody else can use it now.")
         messages.success(request, gone if had_seat else _("You left the queue."))
     return redirect("my_place")
+
+
+@member_required
+def start(request: HttpRequest, pk: int) -> HttpResponse:
+    """On to the courses, by way of here, so that it is known that the place is used."""
+    places = places_of(Enrollment.objects.filter(user=member_of(request), pk=pk))
+    if not places:
+        raise Http404
+    (place,) = places
+    if not place.start_url:
+        return redirect("my_place")
+    using.start(enrollment_id=pk, now=timezone.now())
+    return redirect(place.start_url)
 
 
 @require_POST

@@ -210,9 +210,7 @@ def test_wrong_second_fact_changes_nothing(world: World, ada: Enrollment) -> Non
 
 
 def test_proof_takes_the_number_from_who_claims_it_without(world: World, ada: Enrollment) -> None:
-    cy = make_member(
-        "cy@example.test", programme=world.programme, library=world.halle, number="31000001", now=NOW
-    )
+    cy = make_member("cy@example.test", programme=world.programme, library=world.halle, number="31000001", now=NOW)
     put_on_list(world.halle.institution, "31000001")
     ada = change(ada, world.halle, "31000001", BORN)
     assert ada.card.number == "31000001"

@@ -91,8 +91,25 @@ def test_start_is_there_only_when_the_provider_has_confirmed(visit: Client, ada:
     make_ready(ada)
     page = visit.get("/en/my/")
     assert path_of(visit)[-2:] == [("done", "Your account is ready"), ("now", "You can start")]
-    link = '<a class="button" href="https://platform.test/start" target="_blank" rel="noreferrer">'
+    link = f'<a class="button" href="/en/my/{ada.pk}/start/" target="_blank" rel="noreferrer">'
     assert link in page.content.decode()
+
+
+def test_start_leads_to_the_courses_and_keeps_the_first_time(visit: Client, ada: Enrollment) -> None:
+    confirm(ada)
+    make_ready(ada)
+    answers = [visit.get(f"/en/my/{ada.pk}/start/") for _ in range(2)]
+    assert [answer.headers["Location"] for answer in answers] == ["https://platform.test/start"] * 2
+    assert Event.objects.filter(kind="started").count() == 1
+    assert path_of(visit)[-2] == ("done", "You went to the courses for the first time")
+
+
+def test_start_leads_back_while_nothing_is_ready(visit: Client, ada: Enrollment, programme: Programme) -> None:
+    cy = make_member("cy@example.test", programme=programme)
+    answer = visit.get(f"/en/my/{ada.pk}/start/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/en/my/")
+    assert visit.get(f"/en/my/{cy.pk}/start/").status_code == 404
+    assert not Event.objects.filter(kind="started").exists()
 
 
 @pytest.mark.parametrize(
@@ -103,7 +120,8 @@ def test_start_is_gone_when_the_account_is_not_open(visit: Client, ada: Enrollme
     confirm(ada)
     make_ready(ada)
     ProviderAccount.objects.update(**changes)
-    assert b"https://platform.test/start" not in visit.get("/en/my/").content
+    assert b"/start/" not in visit.get("/en/my/").content
+    assert visit.get(f"/en/my/{ada.pk}/start/").headers["Location"] == "/en/my/"
 
 
 def test_account_that_is_stuck_is_told_without_blame(visit: Client, ada: Enrollment) -> None:

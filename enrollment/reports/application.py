@@ -1,0 +1,54 @@
+"""One application, as staff see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from enrollment import waiting_list
+from enrollment.models import Enrollment, ProviderAccount
+from enrollment.reports import timeline
+from libraries import scoping
+from libraries.models import Card, StaffRole, User
+
+UNDECIDED = (Card.State.CLAIMED, Card.State.DISPUTED)
+DECIDERS = (StaffRole.Role.LIBRARIAN, StaffRole.Role.COORDINATOR)
+
+
+def card_to_decide(row: Enrollment, user: User) -> Card | None:
+    """The new card before the one the application stands on, where this person may decide about it."""
+    for card in (row.next_card, row.card):
+        if card is not None and card.state in UNDECIDED and scoping.may_decide_on(user, card.institution_id):
+            return card
+    return None
+
+
+def facts_of(row: Enrollment, user: User) -> dict[str, Any]:
+    """For its page, as this person may see and do it."""
+    cards = Card.objects.select_related("library", "institution", "decided_by")
+    found = cards.in_bulk([pk for pk in (row.card_id, row.next_card_id) if pk is not None])
+    card = found[row.card_id]
+    provider_id = row.pool.programme.provider_id
+    account = ProviderAccount.objects.filter(user_id=row.user_id, provider_id=provider_id).first()
+    may_act = scoping.may(user, *DECIDERS)
+    return {
+        "row": row,
+        "place": waiting_list.place_of(row),
+        "card": card,
+        "new_card": found.get(row.next_card_id or 0),
+        "account": account,
+        "account_trouble": timeline.in_words(account.trouble) if account else "",
+        "timeline": timeline.timeline(row),
+        "rivals": any(_has_rivals(each) for each in found.values()),
+        "how": timeline.in_words(card.decided_how),
+        "may_decide": may_act and card_to_decide(row, user) is not None,
+        "may_end": may_act and row.state != Enrollment.State.ENDED,
+        "is_first": row.priority == Enrollment.FIRST,
+        "title": _("Application %(number)s") % {"number": row.pk},
+        "subtitle": None,
+    }
+
+
+def _has_rivals(card: Card) -> bool:
+    return card.state in Card.OPEN and Card.objects.rivals_of(card).filter(state__in=Card.OPEN).exists()

@@ -1,0 +1,82 @@
+"""Another card for my place: which library, then its number; everything stays as it is until that card is confirmed."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
+
+from enrollment import asking, moving, tasks
+from enrollment.forms import NumberForm
+from enrollment.models import Enrollment
+from enrollment.reports.library_search import search
+from enrollment.views.joining import whole_number
+from enrollment.views.signing_in import member_of, member_required
+from libraries import accounts
+from libraries.cards.roster import InvalidFact
+from libraries.models import Library
+
+
+@sensitive_post_parameters()
+@member_required
+def change_card(request: HttpRequest, pk: int) -> HttpResponse:
+    """Of the library of the present card, unless another is chosen. Other people's applications are not there."""
+    mine = Enrollment.objects.open().filter(user=member_of(request))
+    enrollment = get_object_or_404(mine.select_related("pool__programme", "card__library__institution"), pk=pk)
+    libraries = Library.objects.filter(institution__shares__pool=enrollment.pool).select_related("institution")
+    if not {"library", "q"} & request.GET.keys():
+        return _number(request, enrollment, enrollment.card.library)
+    library = libraries.filter(pk=whole_number(request.GET.get("library", ""))).first()
+    return _number(request, enrollment, library) if library else _library(request, enrollment, list(libraries))
+
+
+def _library(request: HttpRequest, enrollment: Enrollment, libraries: list[Library]) -> HttpResponse:
+    words = request.GET.get("q", "").strip()[:100]
+    context = {"enrollment": enrollment, "words": words, "result": search(libraries, words)}
+    return render(request, "enrollment/my_card_library.html", context)
+
+
+def _number(request: HttpRequest, enrollment: Enrollment, library: Library) -> HttpResponse:
+    form = NumberForm(request.POST or None, needs_fact=asking.asks_second_fact(library))
+    status = _change(request, enrollment, library, form) if form.is_valid() else HTTPStatus.OK
+    if status == HTTPStatus.SEE_OTHER:
+        return redirect("my_place")
+    context = {"form": form, "enrollment": enrollment, "library": library}
+    return render(request, "enrollment/my_card.html", context, status=status)
+
+
+def _change(request: HttpRequest, enrollment: Enrollment, library: Library, form: NumberForm) -> HTTPStatus:
+    """SEE_OTHER when it is done; else the form says why not."""
+    number, fact = form.cleaned_data["number"], form.cleaned_data.get("second_fact")
+    told = moving.NewCard(library=library, number=number, second_fact=fact)
+    who, address = member_of(request), accounts.network_of(request)
+    try:
+        changed = moving.change_card(
+            enrollment_id=enrollment.pk, told=told, by=who, address=address, now=timezone.now()
+        )
+    except moving.CannotMove as error:
+        form.add_error("number", str(error.obstacle.label))
+        return HTTPStatus.OK
+    except asking.CardNotAccepted as error:
+        form.add_outcome(error.outcome)
+        return HTTPStatus.OK
+    except InvalidFact:
+        form.add_error("number", _("Your library does not find your name with this card. Ask at the desk."))
+        return HTTPStatus.OK
+    except asking.TooManyTries:
+        form.add_error(None, _("Too many cards were tried from here. Please wait an hour and try again."))
+        return HTTPStatus.TOO_MANY_REQUESTS
+    tasks.ring()
+    messages.success(request, _told(changed, number))
+    return HTTPStatus.SEE_OTHER
+
+
+def _told(changed: Enrollment, number: str) -> str:
+    if changed.card.number == number and changed.next_card is None:
+        return _("Your card is checked: it carries your application now.")
+    return _("Your library looks at your card. Until then everything stays as it is.")
