@@ -192,7 +192,7 @@ def test_last_name_without_a_letter_is_explained_where_it_proves_the_card(ada: C
 
 def test_too_many_tries_are_told(ada: Client, permeke: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     fill_roster(permeke, BORN + "21000001;;18/05/1993\n")
-    monkeypatch.setattr(applying, "ANSWERS_PER_ADDRESS", 2)
+    monkeypatch.setattr(asking, "ANSWERS_PER_ADDRESS", 2)
     answers = [apply(ada, permeke, second_fact="19/05/1993") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     said = "Too many cards were tried from here. Please wait an hour and try again."
