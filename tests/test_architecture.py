@@ -19,8 +19,8 @@ LAYERS = {
     "pages and commands": "admin views urls management templatetags accounts",
     "forms, reports, tasks, letters": "forms reports tasks letters drafts",
     "operations": (
-        "applying card_checking rivalry ending renewing prioritizing waiting_list cap cap_plan provisioning"
-        " roster_uploading membership rosters people"
+        "applying card_checking rivalry ending renewing prioritizing waiting_list cap cap_plan provisioning reminding"
+        " scarcity roster_uploading membership rosters people"
     ),
     "rules": "seats eligibility history scoping limits",
     "models": "models",
