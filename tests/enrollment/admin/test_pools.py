@@ -8,9 +8,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from catalog.models import Programme
-from enrollment import ending
-from enrollment.models import CapChange, Enrollment, Event, EventNote, SeatPool, Share
+from catalog.models import Programme, Provider
+from enrollment import card_checking, ending
+from enrollment.models import CapChange, Enrollment, Event, EventNote, ProviderAccount, SeatPool, Share
+from libraries.models import StaffRole, User
 from tests.factories import (
     make_coordinator,
     make_institution,
@@ -18,6 +19,7 @@ from tests.factories import (
     make_library,
     make_member,
     make_programme,
+    make_staff,
 )
 from tests.workplace import sign_in
 
@@ -59,6 +61,49 @@ def test_coordinator_sees_what_raising_does_before_it_is_done(programme: Program
     assert (preview.letters, preview.waiting, preview.free) == (1, 1, 0)
     assert "1 person in the queue gets a place at once." in page.content.decode()
     assert (SeatPool.objects.get().cap, CapChange.objects.count()) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("calls_per_second", "told"),
+    [
+        (None, "How long the provider needs to open the accounts is not known: an operator can fill in"),
+        (1, "The provider needs less than a minute to open the accounts."),
+    ],
+)
+def test_preview_tells_how_long_the_provider_needs(
+    calls_per_second: int | None, told: str, programme: Programme
+) -> None:
+    """Bo's card is confirmed: an account would be opened."""
+    bo = Enrollment.objects.waiting().order_by("pk").first()
+    assert bo is not None
+    card_checking.confirm(card_id=bo.card_id, by=make_librarian(), now=timezone.now())
+    Provider.objects.update(calls_per_second=calls_per_second)
+    page, _sent = shown(sign_in(make_coordinator()), cap_page(programme), {"cap": "2", "reason": "More."})
+    assert told in page.content.decode()
+
+
+def test_preview_tells_minutes_of_many_accounts(programme: Programme) -> None:
+    Provider.objects.update(calls_per_second=1)
+    people = User.objects.bulk_create(User(email=f"many{number}@example.test") for number in range(200))
+    accounts = [ProviderAccount(user=each, provider=programme.provider, must_be_active=True) for each in people]
+    ProviderAccount.objects.bulk_create(accounts)
+    ProviderAccount.objects.update(due_at=timezone.now())
+    page, _sent = shown(sign_in(make_coordinator()), cap_page(programme), {"cap": "2", "reason": "More."})
+    assert "The provider needs about 7 minutes to open the accounts" in page.content.decode()
+
+
+def test_operator_tells_how_fast_a_provider_is_and_coordinator_when_a_queue_is_long(programme: Programme) -> None:
+    oz, mo = sign_in(make_staff("oz@example.test", StaffRole.Role.OPERATOR)), sign_in(make_coordinator())
+    provider = reverse("admin:catalog_provider_change", args=[programme.provider_id])
+    form = oz.get(provider).context["adminform"].form
+    oz.post(provider, form.initial | {"calls_per_second": "20"})
+    page = reverse("admin:catalog_programme_change", args=[programme.pk])
+    initial = {
+        name: value for name, value in mo.get(page).context["adminform"].form.initial.items() if value is not None
+    }
+    mo.post(page, initial | {"queue_alarm": "50"})
+    programme.refresh_from_db()
+    assert (programme.provider.calls_per_second, programme.queue_alarm) == (20, 50)
 
 
 def test_raising_does_what_was_shown(programme: Programme) -> None:
