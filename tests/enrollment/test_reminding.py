@@ -147,7 +147,7 @@ def test_letter_counts_the_cards_and_says_when_the_first_place_is_released(lette
     assert message is not None
     assert message.subject == "2 cards are still to be checked"
     assert "At Antwerpen, 2 library cards are still to be checked." in message.body
-    assert "released on 3 July 2026, 02:00," in message.body
+    assert "released on 3 July 2026, 02:00;" in message.body
 
 
 def test_letter_is_dropped_when_every_card_was_looked_at(letter: Letter, ada: Enrollment, lin: User) -> None:

@@ -39,6 +39,12 @@ def said(response: Any) -> list[str]:
     return [str(message) for message in response.context["messages"]]
 
 
+def filled_in(page: Any) -> dict[str, Any]:
+    """What the form of this page would send as it stands."""
+    initial = page.context["adminform"].form.initial
+    return {name: value for name, value in initial.items() if value is not None}
+
+
 def cap_page(programme: Programme) -> str:
     return reverse("admin:enrollment_seatpool_cap", args=[programme.pool.pk])
 
@@ -64,44 +70,39 @@ def test_coordinator_sees_what_raising_does_before_it_is_done(programme: Program
 
 
 @pytest.mark.parametrize(
-    ("calls_per_second", "told"),
+    ("calls_per_second", "owed", "told"),
     [
-        (None, "How long the provider needs to open the accounts is not known: an operator can fill in"),
-        (1, "The provider needs less than a minute to open the accounts."),
+        (None, 0, "How long the provider needs to open the accounts is not known: an operator can fill in"),
+        (1, 0, "The provider needs less than a minute to open the accounts."),
+        (1, 29, "The provider needs about 1 minute to open the accounts"),
+        (1, 200, "The provider needs about 7 minutes to open the accounts"),
     ],
 )
 def test_preview_tells_how_long_the_provider_needs(
-    calls_per_second: int | None, told: str, programme: Programme
+    calls_per_second: int | None, owed: int, told: str, programme: Programme
 ) -> None:
-    """Bo's card is confirmed: an account would be opened."""
-    bo = Enrollment.objects.waiting().order_by("pk").first()
-    assert bo is not None
+    """Bo's card is confirmed, so one account would be opened; others are waited for already."""
+    bo = Enrollment.objects.waiting().order_by("pk")[0]
     card_checking.confirm(card_id=bo.card_id, by=make_librarian(), now=timezone.now())
     Provider.objects.update(calls_per_second=calls_per_second)
+    people = User.objects.bulk_create(User(email=f"many{number}@example.test") for number in range(owed))
+    ProviderAccount.objects.owe_open(programme.provider_id, [each.pk for each in people], now=timezone.now())
     page, _sent = shown(sign_in(make_coordinator()), cap_page(programme), {"cap": "2", "reason": "More."})
     assert told in page.content.decode()
 
 
-def test_preview_tells_minutes_of_many_accounts(programme: Programme) -> None:
-    Provider.objects.update(calls_per_second=1)
-    people = User.objects.bulk_create(User(email=f"many{number}@example.test") for number in range(200))
-    accounts = [ProviderAccount(user=each, provider=programme.provider, must_be_active=True) for each in people]
-    ProviderAccount.objects.bulk_create(accounts)
-    ProviderAccount.objects.update(due_at=timezone.now())
+def test_preview_says_nothing_of_the_provider_when_no_account_is_opened(programme: Programme) -> None:
     page, _sent = shown(sign_in(make_coordinator()), cap_page(programme), {"cap": "2", "reason": "More."})
-    assert "The provider needs about 7 minutes to open the accounts" in page.content.decode()
+    assert "The provider needs" not in page.content.decode()
+    assert "How long the provider" not in page.content.decode()
 
 
 def test_operator_tells_how_fast_a_provider_is_and_coordinator_when_a_queue_is_long(programme: Programme) -> None:
     oz, mo = sign_in(make_staff("oz@example.test", StaffRole.Role.OPERATOR)), sign_in(make_coordinator())
     provider = reverse("admin:catalog_provider_change", args=[programme.provider_id])
-    form = oz.get(provider).context["adminform"].form
-    oz.post(provider, form.initial | {"calls_per_second": "20"})
     page = reverse("admin:catalog_programme_change", args=[programme.pk])
-    initial = {
-        name: value for name, value in mo.get(page).context["adminform"].form.initial.items() if value is not None
-    }
-    mo.post(page, initial | {"queue_alarm": "50"})
+    oz.post(provider, filled_in(oz.get(provider)) | {"calls_per_second": "20"})
+    mo.post(page, filled_in(mo.get(page)) | {"queue_alarm": "50"})
     programme.refresh_from_db()
     assert (programme.provider.calls_per_second, programme.queue_alarm) == (20, 50)
 
