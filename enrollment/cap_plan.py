@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
@@ -12,8 +13,10 @@ from django.db import models
 from django.db.models import Count
 from django.utils.translation import gettext_lazy as _
 
+from catalog.models import Provider
 from enrollment import seats
-from enrollment.models import Enrollment, SeatPool, Share
+from enrollment.models import Enrollment, ProviderAccount, SeatPool, Share
+from enrollment.provisioning import CALLS_TO_OPEN
 
 HIGHEST_CAP = 1_000_000
 
@@ -138,7 +141,8 @@ class ShareAfter:
 class Preview:
     """What a plan would do now. `fingerprint` is the same as long as it would do the same to the same people.
 
-    `obstacle`: why it could not be done now; only for a plan that is for later.
+    `obstacle`: why it could not be done now; only for a plan that is for later. `seconds`: so long the provider needs
+    for the accounts it opens, after those it has to settle already; None when nobody has told how fast it is.
     """
 
     limit: int
@@ -146,6 +150,12 @@ class Preview:
     shares: Sequence[ShareAfter]
     fingerprint: str
     obstacle: Obstacle | None = None
+    seconds: int | None = None
+
+    @property
+    def minutes(self) -> int | None:
+        """Begun ones count."""
+        return None if self.seconds is None else math.ceil(self.seconds / 60)
 
     @property
     def seated(self) -> int:
@@ -179,7 +189,7 @@ class Preview:
 
 
 def foresee(plan: Plan, at: Before, *, now: datetime) -> Preview:
-    """With two queries, however many wait."""
+    """With four queries at most, however many wait."""
     limit, terms = _limit(plan, at), {**at.terms, **plan.shares}
     rows = [{"id": pk, **asdict(each)} for pk, each in plan.shares.items()]
     given = seats.foresee(at.pool, free=limit - at.pool.taken, terms=rows, now=now)
@@ -187,7 +197,17 @@ def foresee(plan: Plan, at: Before, *, now: datetime) -> Preview:
     after = [_after(share, terms[share.pk], given, waiting.get(share.pk, 0)) for share in at.shares]
     facts = (at.pool.limit, limit, at.pool.taken, [(share.pk, share.taken) for share in at.shares], terms, given)
     fingerprint = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
-    return Preview(limit, at.pool.taken, after, fingerprint, obstacle(plan, at))
+    seconds = _seconds(at.pool, sum(each.seated for each in given))
+    return Preview(limit, at.pool.taken, after, fingerprint, obstacle(plan, at), seconds)
+
+
+def _seconds(pool: SeatPool, seated: int) -> int | None:
+    """Those who wait for an account already come first: at this provider, for whichever programme."""
+    provider = Provider.objects.get(programmes__pool=pool)
+    if provider.calls_per_second is None:
+        return None
+    owed = ProviderAccount.objects.owed().filter(provider=provider, stuck_at=None).count()
+    return math.ceil((owed + seated) * CALLS_TO_OPEN / provider.calls_per_second)
 
 
 def _after(share: Share, terms: Terms, given: Sequence[seats.Expected], waiting: int) -> ShareAfter:

@@ -11,14 +11,16 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
+from django.db.models import Count, Min
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import override
+from django.utils.translation import ngettext, override
 
-from enrollment import lapsing, renewing, using, waiting_list
-from enrollment.models import Enrollment, Event, EventNote, Letter, ProviderAccount
+from enrollment import lapsing, reminding, renewing, scarcity, using, waiting_list
+from enrollment.models import Enrollment, Event, EventNote, Letter, ProviderAccount, SeatPool
+from libraries import scoping
 from libraries.models import Card
 
 State = Enrollment.State
@@ -30,6 +32,7 @@ class Draft:
 
     subject: str
     leads_to: str = "my_place"
+    arguments: tuple[Any, ...] = ()
     query: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -65,7 +68,7 @@ def _message(letter: Letter, draft: Draft) -> EmailMultiAlternatives:
         "subject": subject,
         "language": language,
         "first_name": _one_line(letter.user.first_name),
-        "link": _link(draft.leads_to) + draft.query,
+        "link": _link(draft.leads_to, *draft.arguments) + draft.query,
         "site": settings.SITE_URL,
         "help_link": _link("help"),
     }
@@ -98,9 +101,9 @@ def _common(enrollment: Enrollment) -> dict[str, Any]:
     }
 
 
-def _link(name: str) -> str:
+def _link(name: str, *arguments: Any) -> str:
     """In the language of the letter; the site's address never comes from a request."""
-    return f"{settings.SITE_URL}{reverse(name)}"
+    return f"{settings.SITE_URL}{reverse(name, args=arguments)}"
 
 
 def _one_line(text: str) -> str:
@@ -252,6 +255,65 @@ TO_MEMBERS: dict[Letter.Kind, Callable[[Enrollment, Letter], Draft | None]] = {
     Letter.Kind.SEAT_ENDED: seat_ended,
 }
 
-# --- And to staff ---
+# --- And to staff: in figures, without a word about anybody ---
 
-TO_STAFF: dict[Letter.Kind, Callable[[Letter], Draft | None]] = {}
+
+def holds_ending(letter: Letter) -> Draft | None:
+    """Not sent to whoever does not work there any more."""
+    if letter.institution is None or not scoping.may_decide_on(letter.user, letter.institution.pk):
+        return None
+    ending = reminding.ending_at(letter.institution.pk, now=timezone.now())
+    found = ending.aggregate(count=Count("pk"), first=Min("hold_until"))
+    if not found["count"]:
+        return None
+    subject = ngettext(
+        "%(count)d card is still to be checked", "%(count)d cards are still to be checked", found["count"]
+    )
+    return Draft(
+        subject=subject % found,
+        leads_to="admin:enrollment_enrollment_changelist",
+        query="?todo=lapsing",
+        facts={"institution": _one_line(letter.institution.name), **found},
+    )
+
+
+def places_scarce(letter: Letter) -> Draft | None:
+    """Not sent when another level has been reached by now: that has a letter of its own."""
+    pool = _pool_of(letter)
+    if pool is None or str(scarcity.level(pool)) != letter.reason:
+        return None
+    full = _("All places of “%(programme)s” are taken")
+    return _of_pool(pool, _("%(percent)d %% of the places of “%(programme)s” are taken") if pool.free else full)
+
+
+def queue_long(letter: Letter) -> Draft | None:
+    pool = _pool_of(letter)
+    if pool is None or not scarcity.is_long(pool, waiting := scarcity.waiting_for(pool)):
+        return None
+    subject = ngettext(
+        "%(waiting)d person waits for “%(programme)s”", "%(waiting)d people wait for “%(programme)s”", waiting
+    )
+    return _of_pool(pool, subject)
+
+
+def _pool_of(letter: Letter) -> SeatPool | None:
+    """None where the reader may do nothing about it any more."""
+    return letter.pool if scoping.may(letter.user, scoping.Role.COORDINATOR) else None
+
+
+def _of_pool(pool: SeatPool, subject: str) -> Draft:
+    facts = {
+        "programme": _one_line(pool.programme.name),
+        "pool": pool,
+        "percent": pool.taken * 100 // max(pool.limit, 1),
+        "waiting": scarcity.waiting_for(pool),
+    }
+    page = "admin:enrollment_seatpool_change"
+    return Draft(subject=subject % facts, leads_to=page, arguments=(pool.pk,), facts=facts)
+
+
+TO_STAFF: dict[Letter.Kind, Callable[[Letter], Draft | None]] = {
+    Letter.Kind.HOLDS_ENDING: holds_ending,
+    Letter.Kind.PLACES_SCARCE: places_scarce,
+    Letter.Kind.QUEUE_LONG: queue_long,
+}

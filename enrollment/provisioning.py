@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 CALL_DEADLINE = 12.0
 LEASE = timedelta(seconds=40)
 MOST_ATTEMPTS = 20
+# An account that is opened takes a look and a create (`_agree`).
+CALLS_TO_OPEN = 2
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 900.0
 # Tries that found the provider away count no further than this: they reach the longest wait, but however long it is
 # away, nobody has to ask for another try when it is back.

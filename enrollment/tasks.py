@@ -9,7 +9,18 @@ from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
-from enrollment import cap, ending, lapsing, letters, provisioning, renewing, using, waiting_list
+from enrollment import (
+    cap,
+    ending,
+    lapsing,
+    letters,
+    provisioning,
+    reminding,
+    renewing,
+    scarcity,
+    using,
+    waiting_list,
+)
 from enrollment.doorbell import Doorbell
 from enrollment.secrets import secret_of
 from libraries import limits, people
@@ -33,11 +44,19 @@ def send_letters() -> None:
 
 @shared_task
 def sweep_seats() -> None:
-    """What comes with a date: first what frees seats, then who gets them, then who is told of what is to come."""
+    """What comes with a date: first what frees seats, then who gets them, then who is told."""
     steps = (
-        *(cap.apply_due, waiting_list.lapse_holds, ending.end_terms),
-        *(lapsing.expire_cards, lapsing.end_lapsed, using.end_unused, waiting_list.serve),
-        *(renewing.announce_ends, using.remind),
+        cap.apply_due,
+        waiting_list.lapse_holds,
+        ending.end_terms,
+        lapsing.expire_cards,
+        lapsing.end_lapsed,
+        using.end_unused,
+        waiting_list.serve,
+        renewing.announce_ends,
+        using.remind,
+        reminding.remind_libraries,
+        scarcity.announce_scarcity,
     )
     if sum([_swept(step) for step in steps]):
         ring()

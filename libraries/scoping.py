@@ -33,6 +33,13 @@ def may_decide_on(user: User, institution_id: int) -> bool:
     return may(user, Role.COORDINATOR) or (own and user.is_active and user.is_staff)
 
 
+def staff_with(role: str, institution_id: int | None = None) -> Collection[int]:
+    """The ids of those who are at work in this role (of a librarian: at this institution)."""
+    people = User.objects.filter(is_active=True, is_staff=True)
+    roles = StaffRole.objects.filter(role=role, institution=institution_id, user__in=people)
+    return list(roles.order_by("user_id").values_list("user_id", flat=True))
+
+
 def institutions_visible_to(user: User) -> Any:
     ids = institutions_of(user)
     return Institution.objects.all() if ids is None else Institution.objects.filter(pk__in=ids)

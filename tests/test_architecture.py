@@ -20,8 +20,7 @@ LAYERS = {
     "forms, reports, tasks, letters": "forms reports tasks letters drafts",
     "operations": (
         "applying asking moving new_cards card_checking rivalry ending renewing lapsing using announcing prioritizing"
-        " waiting_list cap cap_plan provisioning"
-        " roster_uploading membership rosters people"
+        " waiting_list cap cap_plan provisioning reminding scarcity roster_uploading membership rosters people"
     ),
     "rules": "seats share_moves eligibility history scoping limits",
     "models": "models",

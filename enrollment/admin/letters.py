@@ -24,7 +24,10 @@ def _dropped(count: int) -> str:
 
 @admin.register(Letter)
 class LetterAdmin(StuckAdmin):
-    """Which letter, owed since when and sent when; what it says, and to whom, is told by the application."""
+    """Which letter, owed since when and sent when; what it says, and to whom, is told by the application.
+
+    Letters to staff are about no application: only those who see all institutions see them here.
+    """
 
     institution_path = "enrollment__share__institution"
     healers = (Role.LIBRARIAN, Role.COORDINATOR, Role.OPERATOR)
@@ -32,15 +35,18 @@ class LetterAdmin(StuckAdmin):
         "try_again": Remedy(_("Try again"), "refresh-cw", letters.try_again, _retried),
         "give_up": Remedy(_("Do not send it"), "x", letters.give_up, _dropped),
     }
-    list_display = ("kind", "application", "owed_at", "sent_at", "dropped_at", "attempts", "stuck_at", "went_wrong")
+    list_display = ("kind", "about", "owed_at", "sent_at", "dropped_at", "attempts", "stuck_at", "went_wrong")
+    list_select_related = ("pool__programme", "institution")
     list_filter = (StuckFilter, "kind")
     ordering = ("-owed_at", "-pk")
-    fields = ("kind", "application", "owed_at", "sent_at", "dropped_at", "due_at", "attempts", "stuck_at", "went_wrong")
-    readonly_fields = ("application", "went_wrong")
+    fields = ("kind", "about", "owed_at", "sent_at", "dropped_at", "due_at", "attempts", "stuck_at", "went_wrong")
+    readonly_fields = ("about", "went_wrong")
 
-    @admin.display(description=_("application"), ordering="enrollment_id")
-    def application(self, row: Letter) -> str:
-        return link_to_application(row.enrollment_id)
+    @admin.display(description=_("about"), ordering="enrollment_id")
+    def about(self, row: Letter) -> str:
+        """The application; of a letter to staff, the programme or the institution."""
+        staffs = row.pool.programme.name if row.pool else row.institution.name if row.institution else ""
+        return link_to_application(row.enrollment_id) or staffs
 
     @admin.display(description=_("what went wrong"), ordering="trouble")
     def went_wrong(self, row: Letter) -> str:

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Least
 from django.utils.translation import gettext_lazy as _
+
+# A hold ends soon: the library has so long to look at the card, or half of the hold where that is shorter.
+HOLD_ENDING_WITHIN = timedelta(days=5)
+_HALF_OF_THE_HOLD = models.ExpressionWrapper(
+    F("pool__programme__hold_days") * models.Value(timedelta(days=1) / 2), output_field=models.DurationField()
+)
 
 
 class EnrollmentQuerySet(models.QuerySet["Enrollment"]):
@@ -39,6 +46,12 @@ class EnrollmentQuerySet(models.QuerySet["Enrollment"]):
 
     def hold_overdue(self, now: datetime) -> EnrollmentQuerySet:
         return self.filter(state=Enrollment.State.HELD, hold_until__lte=now)
+
+    def hold_ending(self, now: datetime) -> EnrollmentQuerySet:
+        """Held seats that are released soon unless their card is confirmed; they have been so since `ending_since`."""
+        within = Least(models.Value(HOLD_ENDING_WITHIN), _HALF_OF_THE_HOLD, output_field=models.DurationField())
+        held = self.filter(state=Enrollment.State.HELD, hold_until__lte=now + HOLD_ENDING_WITHIN)
+        return held.alias(ending_since=F("hold_until") - within).filter(ending_since__lte=now)
 
     def term_over(self, now: datetime) -> EnrollmentQuerySet:
         return self.filter(state=Enrollment.State.SEATED, ends_at__lte=now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Min, Q, QuerySet
@@ -14,8 +14,6 @@ from enrollment.models.enrollment import EnrollmentQuerySet
 from enrollment.reports.availability import availabilities, availability
 from libraries import scoping
 from libraries.models import Card, User
-
-LAPSING_WITHIN = timedelta(days=5)
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,8 @@ def disputed(user: User) -> EnrollmentQuerySet:
 
 
 def lapsing(rows: EnrollmentQuerySet, *, now: datetime) -> EnrollmentQuerySet:
-    """Held seats that are released within days unless the card is confirmed."""
-    return rows.filter(state=Enrollment.State.HELD, hold_until__lte=now + LAPSING_WITHIN)
+    """Held seats that are released within days unless the card is confirmed; their library gets a letter about them."""
+    return rows.hold_ending(now)
 
 
 def visible_to(user: User) -> EnrollmentQuerySet:

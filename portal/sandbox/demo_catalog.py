@@ -58,7 +58,11 @@ def _institution(row: Row) -> dict[str, str]:
 
 def make_programme(institutions: Mapping[str, Institution], today: date) -> Programme:
     provider = Provider.objects.create(
-        slug="skillstown", name="SkillsTown", secret_name="SANDBOX_PLATFORM_TOKEN", **_addresses()
+        slug="skillstown",
+        name="SkillsTown",
+        secret_name="SANDBOX_PLATFORM_TOKEN",
+        calls_per_second=20,
+        **_addresses(),
     )
     programme = Programme.objects.create(
         slug=PROGRAMME, name="Leren met je bibkaart", provider=provider, opens_on=opening(today)

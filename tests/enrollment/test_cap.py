@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from enrollment import cap, ending
-from enrollment.cap_plan import Obstacle, Plan, Terms
-from enrollment.models import CapChange, Enrollment, Event, SeatPool, Share, ShareChange
+from catalog.models import Provider
+from enrollment import cap, card_checking, ending
+from enrollment.cap_plan import Obstacle, Plan, Preview, Terms
+from enrollment.models import CapChange, Enrollment, Event, ProviderAccount, SeatPool, Share, ShareChange
 from libraries.models import User
 from tests.factories import (
     NOW,
@@ -18,6 +19,8 @@ from tests.factories import (
     make_library,
     make_member,
     make_programme,
+    make_provider,
+    make_user,
 )
 
 pytestmark = pytest.mark.django_db
@@ -208,10 +211,68 @@ def test_preview_changes_nothing_and_costs_the_same_for_any_number(
     pool = apply_three(0)
     before = list(Enrollment.objects.values())
     cap.preview(pool_id=pool.pk, plan=Plan(cap=2), by=mo, now=NOW)  # who Mo is, is asked once
+    Provider.objects.update(calls_per_second=20)
     for number in (1, 3):
-        with django_assert_num_queries(4):
+        with django_assert_num_queries(6):
             cap.preview(pool_id=pool.pk, plan=Plan(cap=number), by=mo, now=NOW)
     assert list(Enrollment.objects.values()) == before
+
+
+# --- How long the provider will need ---
+
+
+def preview_of_two(pool: SeatPool, by: User) -> Preview:
+    return cap.preview(pool_id=pool.pk, plan=Plan(cap=2), by=by, now=NOW)
+
+
+@pytest.fixture
+def two_confirmed(mo: User) -> SeatPool:
+    """Three wait, and the cards of the first two are confirmed."""
+    pool = apply_three(0)
+    for card_id in Enrollment.objects.order_by("id").values_list("card_id", flat=True)[:2]:
+        card_checking.confirm(card_id=card_id, by=mo, now=NOW)
+    return pool
+
+
+def owe_accounts(provider: Provider, *names: str) -> None:
+    for name in names:
+        user = make_user(f"{name}@example.test")
+        ProviderAccount.objects.create(user=user, provider=provider, must_be_active=True, due_at=NOW)
+
+
+def test_provider_needs_two_calls_for_each_account(mo: User, two_confirmed: SeatPool) -> None:
+    Provider.objects.update(calls_per_second=1)
+    preview = preview_of_two(two_confirmed, mo)
+    assert (preview.seated, preview.seconds, preview.minutes) == (2, 4, 1)
+
+
+def test_accounts_that_are_owed_already_come_first_and_those_that_are_stuck_do_not_count(
+    mo: User, two_confirmed: SeatPool
+) -> None:
+    Provider.objects.update(calls_per_second=3)
+    owe_accounts(Provider.objects.get(), "dirk", "els", "stuck")
+    ProviderAccount.objects.filter(user__email="stuck@example.test").update(stuck_at=NOW, trouble="gone")
+    owe_accounts(make_provider("other", name="Other"), "fien")
+    assert preview_of_two(two_confirmed, mo).seconds == 3  # 8 calls, three in a second
+
+
+def test_held_seats_open_no_account_yet(mo: User) -> None:
+    pool = apply_three(0)
+    Provider.objects.update(calls_per_second=1)
+    assert preview_of_two(pool, mo).seconds == 0
+
+
+def test_time_is_not_known_where_nobody_has_told_how_fast_the_provider_is(mo: User, two_confirmed: SeatPool) -> None:
+    preview = preview_of_two(two_confirmed, mo)
+    assert (preview.seconds, preview.minutes) == (None, None)
+
+
+def test_provider_that_becomes_slower_does_not_overtake_a_preview(mo: User, two_confirmed: SeatPool) -> None:
+    Provider.objects.update(calls_per_second=20)
+    expected = preview_of_two(two_confirmed, mo).fingerprint
+    Provider.objects.update(calls_per_second=1)
+    told: dict[str, Any] = {"pool_id": two_confirmed.pk, "plan": Plan(cap=2), "reason": "More", "by": mo, "now": NOW}
+    assert len(cap.change(**told, expected=expected)) == 2
 
 
 # --- On a day to come ---

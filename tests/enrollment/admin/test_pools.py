@@ -8,9 +8,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from catalog.models import Programme
-from enrollment import ending
-from enrollment.models import CapChange, Enrollment, Event, EventNote, SeatPool, Share
+from catalog.models import Programme, Provider
+from enrollment import card_checking, ending
+from enrollment.models import CapChange, Enrollment, Event, EventNote, ProviderAccount, SeatPool, Share
+from libraries.models import StaffRole, User
 from tests.factories import (
     make_coordinator,
     make_institution,
@@ -18,6 +19,7 @@ from tests.factories import (
     make_library,
     make_member,
     make_programme,
+    make_staff,
 )
 from tests.workplace import sign_in
 
@@ -35,6 +37,12 @@ def programme() -> Programme:
 
 def said(response: Any) -> list[str]:
     return [str(message) for message in response.context["messages"]]
+
+
+def filled_in(page: Any) -> dict[str, Any]:
+    """What the form of this page would send as it stands."""
+    initial = page.context["adminform"].form.initial
+    return {name: value for name, value in initial.items() if value is not None}
 
 
 def cap_page(programme: Programme) -> str:
@@ -59,6 +67,44 @@ def test_coordinator_sees_what_raising_does_before_it_is_done(programme: Program
     assert (preview.letters, preview.waiting, preview.free) == (1, 1, 0)
     assert "1 person in the queue gets a place at once." in page.content.decode()
     assert (SeatPool.objects.get().cap, CapChange.objects.count()) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("calls_per_second", "owed", "told"),
+    [
+        (None, 0, "How long the provider needs to open the accounts is not known: an operator can fill in"),
+        (1, 0, "The provider needs less than a minute to open the accounts."),
+        (1, 29, "The provider needs about 1 minute to open the accounts"),
+        (1, 200, "The provider needs about 7 minutes to open the accounts"),
+    ],
+)
+def test_preview_tells_how_long_the_provider_needs(
+    calls_per_second: int | None, owed: int, told: str, programme: Programme
+) -> None:
+    """Bo's card is confirmed, so one account would be opened; others are waited for already."""
+    bo = Enrollment.objects.waiting().order_by("pk")[0]
+    card_checking.confirm(card_id=bo.card_id, by=make_librarian(), now=timezone.now())
+    Provider.objects.update(calls_per_second=calls_per_second)
+    people = User.objects.bulk_create(User(email=f"many{number}@example.test") for number in range(owed))
+    ProviderAccount.objects.owe_open(programme.provider_id, [each.pk for each in people], now=timezone.now())
+    page, _sent = shown(sign_in(make_coordinator()), cap_page(programme), {"cap": "2", "reason": "More."})
+    assert told in page.content.decode()
+
+
+def test_preview_says_nothing_of_the_provider_when_no_account_is_opened(programme: Programme) -> None:
+    page, _sent = shown(sign_in(make_coordinator()), cap_page(programme), {"cap": "2", "reason": "More."})
+    assert "The provider needs" not in page.content.decode()
+    assert "How long the provider" not in page.content.decode()
+
+
+def test_operator_tells_how_fast_a_provider_is_and_coordinator_when_a_queue_is_long(programme: Programme) -> None:
+    oz, mo = sign_in(make_staff("oz@example.test", StaffRole.Role.OPERATOR)), sign_in(make_coordinator())
+    provider = reverse("admin:catalog_provider_change", args=[programme.provider_id])
+    page = reverse("admin:catalog_programme_change", args=[programme.pk])
+    oz.post(provider, filled_in(oz.get(provider)) | {"calls_per_second": "20"})
+    mo.post(page, filled_in(mo.get(page)) | {"queue_alarm": "50"})
+    programme.refresh_from_db()
+    assert (programme.provider.calls_per_second, programme.queue_alarm) == (20, 50)
 
 
 def test_raising_does_what_was_shown(programme: Programme) -> None:

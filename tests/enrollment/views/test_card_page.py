@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from catalog.models import Programme
-from enrollment import applying, eligibility
+from enrollment import asking, eligibility
 from enrollment.models import Enrollment
 from libraries.models import Card, Library, User
 from tests.enrollment.views.visiting import (
