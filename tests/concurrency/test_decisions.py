@@ -114,3 +114,25 @@ def test_cap_rises_and_falls_while_people_come_and_go(together: Together) -> Non
     check_counts()
     pool = SeatPool.objects.get()
     assert pool.taken <= pool.cap
+
+
+def test_card_confirmed_at_the_moment_its_hold_is_released_keeps_one_true_ending(together: Together) -> None:
+    """Either the seat is given and nothing is released, or it is released to whoever waits, and the confirmed card is
+    next in line with its old turn."""
+    make_library()
+    programme, lin = make_programme(cap=1), make_librarian()
+    ada = make_member("ada@example.test", programme=programme, now=NOW)
+    bo = make_member("bo@example.test", programme=programme, now=NOW)
+    over = NOW.replace(month=8)
+    answers = together(
+        [
+            partial(card_checking.confirm, card_id=ada.card_id, by=lin, now=over),
+            *[partial(waiting_list.lapse_holds, now=over)] * 3,
+        ]
+    )
+    assert failures(answers) == []
+    states = {each.pk: (each.state, each.passed_over) for each in Enrollment.objects.all()}
+    released = Event.objects.filter(kind="hold_lapsed").exists()
+    seated, waits, held = (State.SEATED, False), (State.WAITING, False), (State.HELD, False)
+    assert states == ({ada.pk: waits, bo.pk: held} if released else {ada.pk: seated, bo.pk: waits})
+    check_counts()
