@@ -30,7 +30,7 @@ def _serve(pool_id: int, *, now: datetime) -> int:
 
 
 # Of one pool at a time: its lock is given back in between, so that nobody who applies waits long.
-_BATCH = 100
+_BATCH = 500
 
 
 def lapse_holds(*, now: datetime) -> int:
