@@ -1,175 +1,114 @@
-"""Giving out seats: 1,000 at once with 100,000 waiting, and a newcomer when all is taken and 100,000 wait."""
+"""The seats with 100,000 waiting: what is read, what is given and released beside bare SQL that writes the same, and a
+newcomer behind all of them."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.stage import Stage, report, set_up
+from benchmarks.stage import Stage, Work, milliseconds, report, set_up
 
 if TYPE_CHECKING:
-    from enrollment.cap_plan import Plan
+    from enrollment.models import SeatPool
     from libraries.models import User
 
 WAITING, SEATS, ROUNDS = 100_000, 1_000, 5
-SLUG = "allocate"
-
-# In set-based statements, so that it takes seconds: nobody ever signs in as one of these.
-CROWD = """
-WITH people AS (
-    INSERT INTO libraries_user (password, is_superuser, email, first_name, last_name, language, is_staff, is_active,
-                                date_joined)
-    SELECT '!', false, 'crowd' || n || '@example.test', 'Ada', 'Peeters', 'nl', false, true, now()
-    FROM generate_series(1, %(waiting)s) n RETURNING id
-), numbered AS (
-    SELECT id, row_number() OVER (ORDER BY id) AS n FROM people
-), cards AS (
-    INSERT INTO libraries_card (user_id, library_id, institution_id, number, state, claimed_at, decided_at,
-                                decided_how, refusal)
-    SELECT p.id, l.id, l.institution_id, (2200000000000 + p.n)::text, 'confirmed', now(), now(), 'roster', ''
-    FROM numbered p JOIN libraries_library l ON l.id = (%(libraries)s::bigint[])[1 + p.n %% 9]
-    RETURNING id, user_id, institution_id
-)
-INSERT INTO enrollment_enrollment (pool_id, share_id, user_id, card_id, state, priority, applied_at, passed_over,
-                                   end_reason, privacy_version, privacy_language, privacy_read_at)
-SELECT s.pool_id, s.id, c.user_id, c.id, 'waiting', 1, now() - c.id * interval '1 ms', false, '', '1', 'nl', now()
-FROM cards c JOIN enrollment_share s ON s.institution_id = c.institution_id AND s.pool_id = %(pool)s
-"""
-# The least it can be: the same number of rows, found by the same index and changed, without events, letters, accounts.
-BARE = """
-UPDATE enrollment_enrollment SET privacy_language = privacy_language WHERE id IN (
-    SELECT id FROM enrollment_enrollment WHERE pool_id = %s AND state = 'waiting' AND NOT passed_over
-    ORDER BY priority, applied_at, id LIMIT 1000)
-"""
 
 
 def main(stage: Stage) -> None:
-    from django.db import connection
+    from benchmarks import crowd, newcomer, our_seats, rows
 
-    from benchmarks import rows
-    from enrollment.models import Enrollment
-
-    libraries = [library.pk for library in rows.make_libraries()]
-    pool_id = rows.make_pool(SLUG, cap=0).pk
-    alone = _newcomers(start=20_000_000, pool_id=rows.make_pool("nobody-waits", cap=0).pk)
-    with connection.cursor() as cursor:
-        cursor.execute(CROWD, {"waiting": WAITING, "libraries": libraries, "pool": pool_id})
-        cursor.execute("VACUUM ANALYZE")
-    queued = _newcomers(start=20_001_000, pool_id=pool_id)
-    bare = median(_milliseconds(lambda: _bare(pool_id)) for _ in range(ROUNDS))
-    mo = _coordinator()
-    place = median(_milliseconds(lambda: _last_place(pool_id)) for _ in range(ROUNDS))
-    foreseen = median(_milliseconds(lambda: _foresee(pool_id, mo)) for _ in range(ROUNDS))
-    given = median(_milliseconds(lambda: _give(pool_id, mo)) for _ in range(ROUNDS))
-    assert Enrollment.objects.filter(pool_id=pool_id).holding_seats().count() == ROUNDS * SEATS
-    report("allocate_1000_of_100000", given, "ms", bare / given)
-    report("preview_1000_of_100000", foreseen, "ms", bare / foreseen)
-    report("place_in_queue_of_100000", place, "ms", bare / place)
-    report("allocate_bare_update", bare, "ms", 1)
+    rows.make_libraries()
+    mo = our_seats.make_coordinator()
+    pool = rows.make_pool("allocate", cap=0)
+    alone = newcomer.apply_some(rows.make_pool("nobody-waits", cap=0), start=20_000_000)
+    crowd.gather(pool, 2 * ROUNDS * SEATS, card="claimed")
+    our_seats.raise_cap(pool, seats=2 * ROUNDS * SEATS, by=mo)  # all held, to be released
+    crowd.gather(pool, WAITING)
+    crowd.settle()
+    _read(pool, mo)
+    queued = newcomer.apply_some(pool, start=20_001_000)
     report("newcomer_behind_100000", queued, "ms", alone / queued)
     report("newcomer_alone", alone, "ms", 1)
+    crowd.gather(pool, 4 * ROUNDS * SEATS)  # so that 100,000 wait to the end
+    crowd.settle()
+    _write(pool, mo)
+    _give_all(mo)
 
 
-def _coordinator() -> User:
-    from libraries.models import StaffRole, User
-
-    mo = User.objects.create_user("mo@example.test", is_staff=True)
-    StaffRole.objects.create(user=mo, role=StaffRole.Role.COORDINATOR)
-    return mo
-
-
-def _plan(pool_id: int) -> Plan:
-    """So many seats more."""
-    from enrollment.cap_plan import Plan
-    from enrollment.models import SeatPool
-
-    return Plan(cap=SeatPool.objects.get(pk=pool_id).cap + SEATS)
-
-
-def _foresee(pool_id: int, mo: User) -> None:
+def _read(pool: SeatPool, mo: User) -> None:
+    """Beside one count of all who wait."""
     from django.utils import timezone
 
-    from enrollment import cap
-
-    assert cap.preview(pool_id=pool_id, plan=_plan(pool_id), by=mo, now=timezone.now()).given == SEATS
-
-
-def _give(pool_id: int, mo: User) -> None:
-    """The whole change: ledger, events, letters and owed accounts."""
-    from django.utils import timezone
-
-    from enrollment import cap
-
-    given = cap.change(pool_id=pool_id, plan=_plan(pool_id), reason="Benchmark", by=mo, now=timezone.now())
-    assert len(given) == SEATS
-
-
-def _last_place(pool_id: int) -> None:
+    from benchmarks import bare_seats, our_seats
     from enrollment import waiting_list
     from enrollment.models import Enrollment
+    from enrollment.reports import workload
+    from enrollment.reports.audit import audit
 
-    last = Enrollment.objects.in_line().filter(pool_id=pool_id).in_queue_order().last()
-    assert last is not None
-    assert (waiting_list.place_of(last) or 0) >= WAITING
+    line = Enrollment.objects.in_line().filter(pool=pool).in_queue_order()
+    half, last = line[WAITING // 2 - 1], line[WAITING - 1]
+    assert (waiting_list.place_of(half), waiting_list.place_of(last)) == (WAITING // 2, WAITING)
+    our_seats.check()
+    works: dict[str, Work] = {
+        "line_counted": lambda: bare_seats.count_line(pool.pk),
+        "place_50000": lambda: waiting_list.place_of(half),
+        "place_100000": lambda: waiting_list.place_of(last),
+        "preview_1000": lambda: our_seats.preview(pool, seats=SEATS, by=mo),
+        "preview_100000": lambda: our_seats.preview(pool, seats=WAITING, by=mo),
+        "first_page": lambda: (workload.workload(mo, now=timezone.now()), workload.programmes(mo)),
+        "first_page_audit": lambda: audit(now=timezone.now(), slow=False),
+        "full_audit": lambda: audit(now=timezone.now()),
+    }
+    times = {name: median(milliseconds(work) for _ in range(ROUNDS)) for name, work in works.items()}
+    for name, value in times.items():
+        report(name, value, "ms", times["line_counted"] / value)
 
 
-def _bare(pool_id: int) -> None:
-    from django.db import connection, transaction
+def _write(pool: SeatPool, mo: User) -> None:
+    from benchmarks import bare_seats, our_seats
 
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(BARE, [pool_id])
-
-
-def _newcomers(*, start: int, pool_id: int) -> float:
-    """Milliseconds for one application, without HTTP."""
-    from benchmarks import rows
-    from libraries.models import User
-
-    visitors = rows.make_visitors(50, start=start)
-    users = User.objects.bulk_create([User(email=visitor.email, password="!") for visitor in visitors])
-    return median(
-        _milliseconds(lambda: _apply(user, visitor, pool_id))  # noqa: B023 - called at once
-        for user, visitor in zip(users, visitors, strict=True)
+    _compare(
+        "raise_1000",
+        lambda: our_seats.raise_cap(pool, seats=SEATS, by=mo),
+        lambda: bare_seats.raise_cap(pool.pk, seats=SEATS),
     )
-
-
-def _apply(user: object, visitor: object, pool_id: int) -> None:
-    from django.utils import timezone
-
-    from benchmarks.rows import FACT, Member
-    from enrollment import applying
-    from enrollment.models import Enrollment, SeatPool
-    from enrollment.privacy import PRIVACY_TEXT_VERSION
-    from libraries.models import Library, User
-
-    assert isinstance(user, User)
-    assert isinstance(visitor, Member)
-    told = applying.Application(
-        library=Library.objects.select_related("institution").get(pk=visitor.library_id),
-        number=visitor.card,
-        first_name="Ada",
-        last_name="Peeters",
-        second_fact=FACT,
-        language="nl",
-        privacy_version=PRIVACY_TEXT_VERSION,
-        age_confirmed=None,
+    _compare(
+        "release_1000",
+        lambda: our_seats.release(seats=SEATS),
+        lambda: bare_seats.release(pool.pk, seats=SEATS),
+        before=lambda: our_seats.make_overdue(pool, seats=SEATS),
     )
-    made = applying.apply(
-        user=user,
-        pool=SeatPool.objects.select_related("programme").get(pk=pool_id),
-        application=told,
-        address=visitor.address,
-        now=timezone.now(),
+    our_seats.check()
+
+
+def _give_all(mo: User) -> None:
+    """Everybody who waits gets a seat, at once."""
+    from benchmarks import bare_seats, crowd, our_seats, rows
+
+    ours, bare = (rows.make_pool(slug, cap=0) for slug in ("everybody", "everybody-bare"))
+    for pool in (ours, bare):
+        crowd.gather(pool, WAITING)
+    crowd.settle()
+    _compare(
+        "raise_100000",
+        lambda: our_seats.raise_cap(ours, seats=WAITING, by=mo),
+        lambda: bare_seats.raise_cap(bare.pk, seats=WAITING),
+        rounds=1,
     )
-    assert made.state == Enrollment.State.WAITING
+    our_seats.check()
 
 
-def _milliseconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return (time.perf_counter() - started) * 1000
+def _compare(name: str, ours: Work, bare: Work, *, before: Work = lambda: None, rounds: int = ROUNDS) -> None:
+    """In turn: whatever else the machine does meanwhile slows both."""
+    times: dict[Work, list[float]] = {ours: [], bare: []}
+    for _ in range(rounds):
+        for work in (ours, bare):
+            before()
+            times[work].append(milliseconds(work))
+    value, least = median(times[ours]), median(times[bare])
+    report(name, value, "ms", least / value)
+    report(f"{name}_bare", least, "ms", 1)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,12 +18,19 @@ from portal.sandbox import servers
 from portal.sandbox.programs import Program, stop_all
 
 ROOT = Path(__file__).resolve().parents[1]
+Work = Callable[[], object]
 WORKER = ("-m", "celery", "-A", "portal.celery", "worker", "-P", "threads", "--without-gossip", "--without-mingle")
 
 
 def report(name: str, value: float, unit: str, ratio: float) -> None:
     """One figure a line: name, value, unit, and its ratio to the ceiling measured in the same run."""
     print(f"{name} {value:.4g} {unit} {ratio:.2f}", flush=True)
+
+
+def milliseconds(work: Work) -> float:
+    started = time.perf_counter()
+    work()
+    return (time.perf_counter() - started) * 1000
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 
 from enrollment.models import Enrollment, Event, EventNote
+from enrollment.models.inserting import insert_each
 from libraries.models import User
 
 
@@ -38,8 +41,17 @@ def record(
 def record_each(
     pairs: Iterable[tuple[Event.Kind, Enrollment]], *, now: datetime, by: User | None = None, reason: str = ""
 ) -> None:
-    """One event for each (kind, enrollment), in few statements. The enrollments' shares must be loaded."""
-    write(line(kind, now=now, by=by, enrollment=enrollment, reason=reason) for kind, enrollment in pairs)
+    """One event for each (kind, enrollment), with one statement for those of a kind that follow one another. The
+    enrollments' shares must be loaded."""
+    for kind, group in groupby(pairs, key=itemgetter(0)):
+        enrollments = [enrollment for _kind, enrollment in group]
+        insert_each(
+            line(kind, now=now, by=by, reason=reason),
+            enrollment_id=[each.pk for each in enrollments],
+            card_id=[each.card_id for each in enrollments],
+            pool_id=[each.pool_id for each in enrollments],
+            institution_id=[each.share.institution_id for each in enrollments],
+        )
 
 
 def write(lines: Iterable[Event]) -> None:

@@ -10,6 +10,7 @@ import functools
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -222,13 +223,19 @@ def _tell(pool: SeatPool, given: Sequence[Enrollment], *, now: datetime, by: Use
 def vacate(pool: SeatPool, enrollment: Enrollment, *, now: datetime) -> None:
     """Take the seat of a held or seated enrollment out of the count. The pool must be locked; the caller, who has read
     the enrollment under that lock, changes its state in the same transaction and lets `allocate` follow."""
-    if not enrollment.has_seat:
+    vacate_each(pool, [enrollment], now=now)
+
+
+def vacate_each(pool: SeatPool, enrollments: Sequence[Enrollment], *, now: datetime) -> None:
+    """The same for several of one pool, with as many statements as they have shares, and a few."""
+    if not all(enrollment.has_seat for enrollment in enrollments):
         raise ValueError("a seat that nobody has cannot be freed")
-    Share.objects.filter(pk=enrollment.share_id).update(taken=F("taken") - 1)
-    pool.taken -= 1
+    for share_id, count in sorted(Counter(enrollment.share_id for enrollment in enrollments).items()):
+        Share.objects.filter(pk=share_id).update(taken=F("taken") - count)
+    pool.taken -= len(enrollments)
     pool.save(update_fields=["taken"])
     _sink(pool)
-    _close_account_unless_needed(pool, enrollment, now=now)
+    _close_accounts_unless_needed(pool, enrollments, now=now)
 
 
 def _sink(pool: SeatPool) -> None:
@@ -240,17 +247,18 @@ def _sink(pool: SeatPool) -> None:
     pool.save(update_fields=["cap", "planned_cap"])
 
 
-def _close_account_unless_needed(pool: SeatPool, enrollment: Enrollment, *, now: datetime) -> None:
+def _close_accounts_unless_needed(pool: SeatPool, enrollments: Sequence[Enrollment], *, now: datetime) -> None:
     """Closing is written down as owed before the seat is free for another; a seat elsewhere keeps the account open."""
-    provider_id = pool.programme.provider_id
+    provider_id, people = pool.programme.provider_id, [enrollment.user_id for enrollment in enrollments]
     others = Enrollment.objects.filter(
-        user_id=enrollment.user_id, state=Enrollment.State.SEATED, pool__programme__provider_id=provider_id
-    ).exclude(pk=enrollment.pk)
-    account = ProviderAccount.objects.filter(user_id=enrollment.user_id, provider_id=provider_id, must_be_active=True)
-    # The account's row first: a transition in another pool of this provider may be about to need or leave it.
-    locked = account.select_for_update(no_key=True).first()
-    if locked is not None and not others.exists():
-        account.update(must_be_active=False, **ProviderAccount.debt(now))
+        user_id__in=people, state=Enrollment.State.SEATED, pool__programme__provider_id=provider_id
+    ).exclude(pk__in=[enrollment.pk for enrollment in enrollments])
+    accounts = ProviderAccount.objects.filter(user_id__in=people, provider_id=provider_id, must_be_active=True)
+    # The accounts' rows first: a transition in another pool of this provider may be about to need or leave them.
+    locked = list(accounts.order_by("user_id").select_for_update(no_key=True).values_list("pk", flat=True))
+    if locked:
+        unneeded = accounts.filter(pk__in=locked).exclude(user_id__in=others.values("user_id"))
+        unneeded.update(must_be_active=False, **ProviderAccount.debt(now))
 
 
 # --- Moving to another share ---

@@ -30,7 +30,7 @@ def _serve(pool_id: int, *, now: datetime) -> int:
 
 
 # Of one pool at a time: its lock is given back in between, so that nobody who applies waits long.
-_BATCH = 100
+_BATCH = 500
 
 
 def lapse_holds(*, now: datetime) -> int:
@@ -52,12 +52,11 @@ def _lapse(pool_id: int, *, now: datetime) -> int:
     pool = seats.lock(pool_id)
     overdue = Enrollment.objects.hold_overdue(now).filter(pool=pool).select_related("share").order_by("id")
     lapsed = list(overdue.select_for_update(no_key=True, of=("self",))[:_BATCH])
-    for enrollment in lapsed:
-        seats.vacate(pool, enrollment, now=now)
-        enrollment.state, enrollment.passed_over = Enrollment.State.WAITING, True
-        enrollment.hold_until, enrollment.hold_lapsed_at = None, now
-        enrollment.save(update_fields=["state", "passed_over", "hold_until", "hold_lapsed_at"])
-        history.record(Event.Kind.HOLD_LAPSED, now=now, enrollment=enrollment)
-        Letter.objects.owe(Letter.Kind.HOLD_LAPSED, enrollment, now=now)
+    seats.vacate_each(pool, lapsed, now=now)
+    Enrollment.objects.filter(pk__in=[enrollment.pk for enrollment in lapsed]).update(
+        state=Enrollment.State.WAITING, passed_over=True, hold_until=None, hold_lapsed_at=now
+    )
+    history.record_each(((Event.Kind.HOLD_LAPSED, enrollment) for enrollment in lapsed), now=now)
+    Letter.objects.owe_each(Letter.Kind.HOLD_LAPSED, lapsed, now=now)
     seats.allocate(pool, now=now)
     return len(lapsed)

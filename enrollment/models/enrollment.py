@@ -4,14 +4,16 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Least
+from django.db.models.lookups import LessThan
 from django.utils.translation import gettext_lazy as _
 
+QUEUE_ORDER = ("priority", "applied_at", "id")
 # A hold ends soon: the library has so long to look at the card, or half of the hold where that is shorter.
 HOLD_ENDING_WITHIN = timedelta(days=5)
 _HALF_OF_THE_HOLD = models.ExpressionWrapper(
-    F("pool__programme__hold_days") * models.Value(timedelta(days=1) / 2), output_field=models.DurationField()
+    F("pool__programme__hold_days") * Value(timedelta(days=1) / 2), output_field=models.DurationField()
 )
 
 
@@ -42,7 +44,7 @@ class EnrollmentQuerySet(models.QuerySet["Enrollment"]):
         return self.filter(state__in=Enrollment.WITH_SEAT)
 
     def in_queue_order(self) -> EnrollmentQuerySet:
-        return self.order_by("priority", "applied_at", "id")
+        return self.order_by(*QUEUE_ORDER)
 
     def hold_overdue(self, now: datetime) -> EnrollmentQuerySet:
         return self.filter(state=Enrollment.State.HELD, hold_until__lte=now)
@@ -58,12 +60,14 @@ class EnrollmentQuerySet(models.QuerySet["Enrollment"]):
 
     def ahead_of(self, enrollment: Enrollment) -> EnrollmentQuerySet:
         """Those in line before this one in the same pool."""
-        return self.in_line().filter(
-            Q(pool_id=enrollment.pool_id),
-            Q(priority__lt=enrollment.priority)
-            | Q(priority=enrollment.priority, applied_at__lt=enrollment.applied_at)
-            | Q(priority=enrollment.priority, applied_at=enrollment.applied_at, id__lt=enrollment.pk),
-        )
+        own = (Value(getattr(enrollment, name)) for name in QUEUE_ORDER)
+        # Rows are compared, so that it is one range of the pool's line; three conditions with OR read all of it.
+        before: LessThan[bool] = LessThan(_row(*QUEUE_ORDER), _row(*own))
+        return self.in_line().filter(before, pool_id=enrollment.pool_id)
+
+
+def _row(*values: str | Value) -> Func:
+    return Func(*values, function="ROW", output_field=models.BooleanField())
 
 
 class Enrollment(models.Model):

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from enrollment.models.inserting import insert_each
 from enrollment.models.owed import OwedQuerySet, OwedWork
 
 if TYPE_CHECKING:
@@ -20,13 +21,9 @@ _TO_STAFF = ["holds_ending", "places_scarce", "queue_long"]
 class LetterQuerySet(OwedQuerySet["Letter"]):
     def owe_each(self, kind: str, enrollments: Iterable[Enrollment], *, now: datetime, reason: str = "") -> None:
         """Owe a letter to each (to nobody, where there are none), in the transaction of the decision it tells about."""
-        self.bulk_create(
-            [
-                Letter(kind=kind, enrollment=e, user_id=e.user_id, reason=reason, owed_at=now, due_at=now)
-                for e in enrollments
-            ],
-            batch_size=1000,
-        )
+        if owed := list(enrollments):
+            letter = Letter(kind=kind, reason=reason, owed_at=now, due_at=now)
+            insert_each(letter, enrollment_id=[each.pk for each in owed], user_id=[each.user_id for each in owed])
 
     def owe_to_staff(
         self,

@@ -230,6 +230,26 @@ def test_account_stays_open_while_another_programme_of_the_provider_needs_it(ant
         assert ProviderAccount.objects.get().must_be_active is must_be_active
 
 
+def test_vacate_each_counts_each_share_and_keeps_only_the_accounts_that_are_needed(
+    antwerpen: Institution, halle: Institution
+) -> None:
+    provider = make_provider()
+    first, second = make_programme("first", provider=provider), make_programme("second", provider=provider)
+    queue(first, "ab", antwerpen)
+    queue(first, "c", halle)
+    queue(second, "b", antwerpen)
+    for enrollment in Enrollment.objects.select_related("share").order_by("pk"):
+        with transaction.atomic():
+            seats.seat_held(seats.lock(enrollment.pool_id), enrollment, now=NOW)
+    seated = list(Enrollment.objects.filter(pool=first.pool).order_by("pk"))
+    with transaction.atomic():
+        seats.vacate_each(seats.lock(first.pool.pk), seated, now=NOW)
+        Enrollment.objects.filter(pool=first.pool).update(state=State.ENDED, ended_at=NOW, end_reason="given_back")
+    check_counts(first)
+    accounts = ProviderAccount.objects.order_by("user__email").values_list("user__email", "must_be_active")
+    assert dict(accounts) == {"a@example.test": False, "b@example.test": True, "c@example.test": False}
+
+
 @pytest.mark.parametrize(
     ("fields", "constraint"),
     [

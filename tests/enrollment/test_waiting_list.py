@@ -24,6 +24,16 @@ def test_place_counts_those_in_line_before() -> None:
     assert [waiting_list.place_of(enrollment) for enrollment in enrollments] == [None, 1, 2]
 
 
+def test_place_follows_priority_then_time_then_number() -> None:
+    make_library()
+    programme = make_programme(cap=0)
+    times = {ADA: NOW, BO: NOW - timedelta(days=1), CY: NOW, "di@example.test": NOW + timedelta(days=1)}
+    ada, bo, cy, di = (make_member(mail, programme=programme, now=at) for mail, at in times.items())
+    Enrollment.objects.filter(pk=di.pk).update(priority=Enrollment.FIRST)
+    di.refresh_from_db()
+    assert [waiting_list.place_of(enrollment) for enrollment in (di, bo, ada, cy)] == [1, 2, 3, 4]
+
+
 def test_lapse_holds_gives_the_seat_to_the_next_and_keeps_the_application() -> None:
     make_library()
     programme = make_programme(cap=1, hold_days=14)
