@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from enrollment import history, rivalry, seats
@@ -74,6 +75,15 @@ def _end_term(enrollment_id: int, *, now: datetime) -> bool:
         return False
     _end_and_tell(pools, enrollment, reason=EndReason.TERM_OVER, by=None, now=now)
     return True
+
+
+def end_each(
+    pools: rivalry.Pools, enrollments: Iterable[Enrollment], *, reason: EndReason, by: User | None, now: datetime
+) -> None:
+    """End several for the same reason, and tell each. Within the locks of `rivalry.lock_numbers` of their cards, under
+    which the enrollments were read."""
+    for enrollment in enrollments:
+        _end_and_tell(pools, enrollment, reason=reason, by=by, now=now)
 
 
 def _lock(enrollment_id: int) -> tuple[rivalry.Pools, Enrollment]:

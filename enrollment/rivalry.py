@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from django.db.models import Exists, OuterRef
+
 from enrollment import seats
 from enrollment.models import Enrollment, SeatPool
 from libraries import membership
@@ -32,6 +34,24 @@ def lock_number(institution_id: int, number: str, *, and_pools: Iterable[int] = 
 def _pools_of(institution_id: int, number: str) -> Sequence[int]:
     found = Enrollment.objects.open().filter(card__institution_id=institution_id, card__number=number)
     return list(found.values_list("pool_id", flat=True).distinct())
+
+
+def lock_numbers(card_ids: Sequence[int], *, and_pools: Iterable[int]) -> Pools:
+    """Lock the pools of all open applications with the number of one of these cards (and some more).
+
+    Raises ChangedMeanwhile when an application in yet another pool came in while we waited for the locks.
+    """
+    pools = seats.lock_all({*and_pools, *_pools_of_each(card_ids)})
+    if not set(_pools_of_each(card_ids)) <= pools.keys():
+        raise seats.ChangedMeanwhile
+    return pools
+
+
+def _pools_of_each(card_ids: Sequence[int]) -> Sequence[int]:
+    same = Card.objects.filter(
+        pk__in=card_ids, institution_id=OuterRef("card__institution_id"), number=OuterRef("card__number")
+    )
+    return list(Enrollment.objects.open().filter(Exists(same)).values_list("pool_id", flat=True).distinct())
 
 
 def open_enrollments(card: Card) -> Sequence[Enrollment]:

@@ -122,7 +122,8 @@ _GIVE = f"""{_CHOSEN}, given AS (
     SET state = CASE WHEN c.state = 'confirmed' THEN 'seated' ELSE 'held' END,
         hold_until = CASE WHEN c.state = 'confirmed' THEN NULL ELSE %(hold_until)s END,
         seated_at = CASE WHEN c.state = 'confirmed' THEN %(now)s END,
-        ends_at = CASE WHEN c.state = 'confirmed' THEN %(ends_at)s END
+        ends_at = CASE WHEN c.state = 'confirmed' THEN %(ends_at)s END,
+        uncut_ends_at = CASE WHEN c.state = 'confirmed' THEN %(uncut_ends_at)s::timestamptz END
     FROM chosen, libraries_card c
     WHERE e.id = chosen.id AND c.id = e.card_id
     RETURNING e.*
@@ -156,12 +157,17 @@ class Expected:
 def foresee(pool: SeatPool, *, free: int, terms: Sequence[dict[str, Any]] = (), now: datetime) -> list[Expected]:
     """What `allocate` would give, with so many seats free and with other terms for some shares (id, floor, ceiling,
     lends_from). Changes nothing; without the pool's lock it may be overtaken."""
-    if free <= 0:
+    if free <= 0 or not _gives(pool, now):
         return []
     facts = _facts(pool, free, now) | {"terms": json.dumps(list(terms), default=str)}
     with connection.cursor() as cursor:
         cursor.execute(_FORESEE, facts)
         return [Expected(*row) for row in cursor.fetchall()]
+
+
+def _gives(pool: SeatPool, now: datetime) -> bool:
+    """From the day on which the programme closes, what comes free stays free."""
+    return pool.programme.is_open_on(timezone.localdate(now))
 
 
 def _facts(pool: SeatPool, free: int, now: datetime) -> dict[str, Any]:
@@ -174,12 +180,14 @@ def allocate(pool: SeatPool, *, now: datetime, by: User | None = None) -> list[E
     Safe to run at any time and twice: it looks at what is free and who waits, not at why it was called. A confirmed
     card is seated, another is held. Events, letters and owed accounts are written in the same transaction.
     """
-    if pool.free == 0:
+    if pool.free == 0 or not _gives(pool, now):
         return []
+    ends_at, uncut_ends_at = cut(pool, _end_of_term(pool, now))
     facts = _facts(pool, pool.free, now) | {
         "now": now,
         "hold_until": now + timedelta(days=pool.programme.hold_days),
-        "ends_at": _end_of_term(pool, now),
+        "ends_at": ends_at,
+        "uncut_ends_at": uncut_ends_at,
     }
     given = list(Enrollment.objects.raw(_GIVE, facts).prefetch_related("share"))
     pool.taken += len(given)
@@ -190,14 +198,22 @@ def allocate(pool: SeatPool, *, now: datetime, by: User | None = None) -> list[E
 def seat_held(pool: SeatPool, enrollment: Enrollment, *, now: datetime, by: User | None = None) -> None:
     """A held seat becomes a given one: its card is confirmed. Counts stay as they are. The pool must be locked."""
     enrollment.state = Enrollment.State.SEATED
-    enrollment.hold_until, enrollment.seated_at, enrollment.ends_at = None, now, _end_of_term(pool, now)
-    enrollment.save(update_fields=["state", "hold_until", "seated_at", "ends_at"])
+    enrollment.hold_until, enrollment.seated_at = None, now
+    enrollment.ends_at, enrollment.uncut_ends_at = cut(pool, _end_of_term(pool, now))
+    enrollment.save(update_fields=["state", "hold_until", "seated_at", "ends_at", "uncut_ends_at"])
     history.record(Event.Kind.SEAT_GIVEN, now=now, by=by, enrollment=enrollment)
     ProviderAccount.objects.owe_open(pool.programme.provider_id, [enrollment.user_id], now=now)
 
 
 def _end_of_term(pool: SeatPool, now: datetime) -> datetime:
     return now + relativedelta(months=pool.programme.term_months)
+
+
+def cut(pool: SeatPool, full_end: datetime) -> tuple[datetime, datetime | None]:
+    """When a seat ends whose term would last until `full_end`; and `full_end` itself, where the last seats of the
+    programme end before it."""
+    last = pool.programme.seats_end_at
+    return (full_end, None) if last is None or full_end <= last else (last, full_end)
 
 
 def _tell(pool: SeatPool, given: Sequence[Enrollment], *, now: datetime, by: User | None) -> None:

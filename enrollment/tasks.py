@@ -9,7 +9,7 @@ from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
-from enrollment import cap, ending, letters, provisioning, renewing, waiting_list
+from enrollment import cap, closing, ending, letters, provisioning, renewing, waiting_list
 from enrollment.doorbell import Doorbell
 from enrollment.secrets import secret_of
 from libraries import limits, people
@@ -33,7 +33,14 @@ def send_letters() -> None:
 
 @shared_task
 def sweep_seats() -> None:
-    steps = (cap.apply_due, waiting_list.lapse_holds, ending.end_terms, waiting_list.serve, renewing.announce_ends)
+    steps = (
+        cap.apply_due,
+        waiting_list.lapse_holds,
+        closing.end_waiting,
+        ending.end_terms,
+        waiting_list.serve,
+        renewing.announce_ends,
+    )
     if sum([_swept(step) for step in steps]):
         ring()
 

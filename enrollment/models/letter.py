@@ -2,19 +2,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from enrollment.models.enrollment import Enrollment
 from enrollment.models.owed import OwedQuerySet, OwedWork
 
-if TYPE_CHECKING:
-    from enrollment.models.enrollment import Enrollment
-
-
 _TO_STAFF = ["holds_ending", "places_scarce", "queue_long"]
+
+_OWE_POOL = """
+INSERT INTO enrollment_letter (kind, enrollment_id, user_id, reason, owed_at, due_at, version, attempts, trouble)
+SELECT %(kind)s, id, user_id, '', %(now)s, %(now)s, 0, 0, ''
+FROM enrollment_enrollment WHERE pool_id = %(pool)s AND state = ANY(%(states)s) ORDER BY id
+"""
 
 
 class LetterQuerySet(OwedQuerySet["Letter"]):
@@ -27,6 +29,15 @@ class LetterQuerySet(OwedQuerySet["Letter"]):
             ],
             batch_size=1000,
         )
+
+    def owe_pool(self, kind: str, pool_id: int, *, states: Iterable[str], now: datetime) -> None:
+        """Owe a letter to everybody in these states, in two statements however many they are. One of this kind that
+        nobody has begun to send is dropped: this one says what is so now."""
+        theirs = self.filter(kind=kind, enrollment__in=Enrollment.objects.filter(pool_id=pool_id))
+        unclaimed = Q(lease_until=None) | Q(lease_until__lte=now)
+        theirs.owed().filter(unclaimed).update(due_at=None, stuck_at=None, dropped_at=now)
+        with connection.cursor() as cursor:
+            cursor.execute(_OWE_POOL, {"kind": kind, "pool": pool_id, "states": list(states), "now": now})
 
     def owe_to_staff(
         self,

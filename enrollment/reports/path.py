@@ -119,6 +119,7 @@ def _ending(event: Event) -> str:
         EndReason.TERM_OVER: _("Your place has run its full time"),
         EndReason.BY_STAFF: _("Your library ended your place"),
         EndReason.CARD_REFUSED: _("Your application ended"),
+        EndReason.PROGRAMME_CLOSED: _("Your application ended, because the programme has ended"),
     }
     return words.get(event.reason, _("Your place ended"))
 
