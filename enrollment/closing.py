@@ -23,8 +23,8 @@ from libraries.models import User
 
 State = Enrollment.State
 _FARTHEST = timedelta(days=3660)
-# Of one pool at a time: its lock is given back in between.
-_BATCH = 100
+# Of one pool at a time: its lock is given back in between. A sweep has more to do than this, and comes back in a minute.
+_BATCH, _BATCHES = 100, 20
 
 
 class Obstacle(models.TextChoices):
@@ -212,8 +212,8 @@ def _tell(pool: SeatPool, *, now: datetime) -> None:
 
 
 def end_waiting(*, now: datetime) -> int:
-    """End the applications that can get no seat any more, because their programme has closed; say how many. Safe to run
-    at any time, twice, and by two sweeps."""
+    """End the applications that can get no seat any more, because their programme has closed; say how many. Some
+    thousands at a time; safe to run at any time, twice, and by two sweeps."""
     pool_ids = sorted(set(_too_late(now).values_list("pool_id", flat=True)))
     return sum(_end_all(pool_id, now=now) for pool_id in pool_ids)
 
@@ -228,7 +228,10 @@ def _too_late(now: datetime) -> EnrollmentQuerySet:
 
 def _end_all(pool_id: int, *, now: datetime) -> int:
     ended, late = 0, _too_late(now).filter(pool_id=pool_id).values_list("card_id", flat=True)
-    while card_ids := list(late[:_BATCH]):
+    for _turn in range(_BATCHES):
+        card_ids = list(late[:_BATCH])
+        if not card_ids:
+            break
         ended += _end_batch(pool_id, card_ids, now=now)
     return ended
 

@@ -94,6 +94,8 @@ def _common(enrollment: Enrollment) -> dict[str, Any]:
         "provider": _one_line(programme.provider.name),
         "library": _one_line(enrollment.card.library.name),
         "enrollment": enrollment,
+        # From then on nobody is asked to apply again, and what is given back is nobody else's.
+        "closed": programme.is_closed_on(timezone.localdate()),
     }
 
 
@@ -122,7 +124,8 @@ def seat_held(enrollment: Enrollment, letter: Letter) -> Draft | None:
 def in_queue(enrollment: Enrollment, letter: Letter) -> Draft | None:
     if enrollment.state != State.WAITING:
         return None
-    return Draft(subject=_("You are in the queue"), facts={"place": waiting_list.place_of(enrollment)})
+    facts = {"place": waiting_list.place_of(enrollment), "closes_on": enrollment.pool.programme.closes_on}
+    return Draft(subject=_("You are in the queue"), facts=facts)
 
 
 def card_confirmed(enrollment: Enrollment, letter: Letter) -> Draft | None:
@@ -142,7 +145,9 @@ def card_refused(enrollment: Enrollment, letter: Letter) -> Draft | None:
     refusals = EventNote.objects.filter(event__enrollment_id=enrollment.pk, event__kind=Event.Kind.CARD_REFUSED)
     note = refusals.order_by("-event__at", "-event_id").first()
     facts = {"refusal": Card.Refusal(letter.reason), "Refusal": Card.Refusal, "words": note.words if note else ""}
-    return Draft(subject=_("Your library could not confirm your card"), leads_to="join", facts=facts)
+    closed = enrollment.pool.programme.is_closed_on(timezone.localdate())
+    leads_to = "my_place" if closed else "join"
+    return Draft(subject=_("Your library could not confirm your card"), leads_to=leads_to, facts=facts)
 
 
 def hold_lapsed(enrollment: Enrollment, letter: Letter) -> Draft | None:
@@ -183,7 +188,6 @@ def programme_closes(enrollment: Enrollment, letter: Letter) -> Draft | None:
     ends, name = programme.closes_on is not None, {"programme": programme.name}
     facts = {
         "ends": ends,
-        "closed": closed,
         "closes_on": programme.closes_on,
         "seats_end_on": programme.seats_end_on,
         "confirm_until": min(filter(None, (enrollment.hold_until, programme.seats_end_at)), default=None),
@@ -193,9 +197,7 @@ def programme_closes(enrollment: Enrollment, letter: Letter) -> Draft | None:
 
 
 def seat_ended(enrollment: Enrollment, letter: Letter) -> Draft | None:
-    """Where the programme has closed meanwhile, nobody is asked to apply again."""
-    reason = Enrollment.EndReason(letter.reason)
-    closed = enrollment.pool.programme.is_closed_on(timezone.localdate())
+    reason, closed = letter.reason, enrollment.pool.programme.is_closed_on(timezone.localdate())
     unseated = reason in (Enrollment.EndReason.WITHDRAWN, Enrollment.EndReason.PROGRAMME_CLOSED)
     unconfirmed = enrollment.hold_lapsed_at is not None and enrollment.card.state != Card.State.CONFIRMED
     return Draft(
@@ -205,7 +207,6 @@ def seat_ended(enrollment: Enrollment, letter: Letter) -> Draft | None:
             "reason": reason,
             "EndReason": Enrollment.EndReason,
             "had_place": bool(enrollment.seated_at),
-            "closed": closed,
             "unconfirmed": unconfirmed,
         },
     )

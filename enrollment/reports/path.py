@@ -89,7 +89,7 @@ def _words(event: Event, enrollment: Enrollment) -> tuple[str, str]:
         case Kind.CARD_REFUSED:
             return _("Card not accepted by %(library)s") % {"library": institution}, _refusal(event.reason)
         case Kind.SEAT_ENDED | Kind.WITHDRAWN:
-            return _ending(event), ""
+            return _ending(event, enrollment), ""
         case _:
             return _plain_words()[event.kind], ""
 
@@ -112,7 +112,9 @@ def _refusal(reason: str) -> str:
     return str(Card.Refusal(reason).label) if reason in Card.Refusal.values else ""
 
 
-def _ending(event: Event) -> str:
+def _ending(event: Event, enrollment: Enrollment) -> str:
+    if event.reason == EndReason.TERM_OVER and enrollment.uncut_ends_at is not None:
+        return _("Your place ended, because the programme has ended")
     words: dict[str, str] = {
         EndReason.GIVEN_BACK: _("You gave your place back"),
         EndReason.WITHDRAWN: _("You took back your application"),

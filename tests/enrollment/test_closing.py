@@ -345,11 +345,15 @@ def test_seat_is_held_no_longer_than_the_last_day_of_all_seats(pool: SeatPool, m
     assert [closing.end_waiting(now=NOW + timedelta(days=days)) for days in (3, 4)] == [0, 1]
 
 
-def test_many_are_ended_in_batches(pool: SeatPool, bo: Enrollment, mo: User, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("batches", "ended"), [(20, [2, 0]), (1, [1, 1, 0])])
+def test_many_are_ended_in_batches_and_by_several_sweeps(
+    pool: SeatPool, bo: Enrollment, mo: User, monkeypatch: pytest.MonkeyPatch, batches: int, ended: list[int]
+) -> None:
     make_member(CY, programme=pool.programme, now=NOW)
     monkeypatch.setattr(closing, "_BATCH", 1)
+    monkeypatch.setattr(closing, "_BATCHES", batches)
     close(pool, TERM, mo)
-    assert closing.end_waiting(now=CLOSED) == 2
+    assert [closing.end_waiting(now=CLOSED) for _ in ended] == ended
 
 
 def test_seats_cut_to_the_last_day_end_with_it(pool: SeatPool, ada: Enrollment, mo: User) -> None:

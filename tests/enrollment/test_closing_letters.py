@@ -14,7 +14,7 @@ from catalog.models import Programme
 from enrollment import card_checking, closing, drafts, ending, waiting_list
 from enrollment.closing import Plan
 from enrollment.models import Enrollment, Letter, SeatPool
-from libraries.models import User
+from libraries.models import Card, User
 from tests.enrollment.views.visiting import words_of
 from tests.factories import make_coordinator, make_librarian, make_library, make_member, make_programme
 from tests.letters import check_complete
@@ -174,6 +174,39 @@ def test_end_of_the_application_is_told_kindly_and_asks_nobody_to_apply_again(po
     assert "has not confirmed your card in time" in text_of(ada, "seat_ended")
 
 
+@EACH_LANGUAGE
+def test_refusal_after_closing_asks_nobody_to_apply_again(pool: SeatPool, mo: User, language: str) -> None:
+    ada = held(pool)
+    close(pool, Plan(closes_on=TODAY), mo)
+    card_checking.refuse(card_id=ada.card_id, reason=Card.Refusal.EXPIRED, by=make_librarian(), now=timezone.now())
+    check_complete(letter_of(ada, "card_refused"), language, page="my")
+    assert "apply again" not in text_of(ada, "card_refused")
+
+
+def test_who_applies_while_the_end_is_planned_reads_of_it(pool: SeatPool, mo: User) -> None:
+    close(pool, TERM, mo)
+    assert f"this programme ends. Before {on(CLOSES_ON)} a place can still" in text_of(waiting(pool), "in_queue")
+
+
+def test_end_of_a_seat_that_was_cut_is_not_called_its_full_time(pool: SeatPool, mo: User) -> None:
+    ada = seated(pool)
+    close(pool, Plan(closes_on=TODAY, seats_end_on=TODAY), mo)
+    ending.end_terms(now=timezone.now() + timedelta(days=1))
+    assert "together with the programme itself." in text_of(ada, "seat_ended")
+    assert "Your place ended, because the programme has ended" in my_place(ada)
+
+
+def test_nobody_else_gets_what_is_given_back_after_closing(pool: SeatPool, mo: User) -> None:
+    ada = seated(pool)
+    close(pool, Plan(closes_on=TODAY), mo)
+    client = Client()
+    client.force_login(ada.user)
+    address = f"/en/my/{ada.pk}/give-back/"
+    assert "Somebody else gets it" not in words_of(client.get(address))
+    assert "somebody else" not in words_of(client.post(address, follow=True))
+    assert "somebody else" not in text_of(ada, "seat_ended")
+
+
 # --- My place ---
 
 
@@ -186,7 +219,7 @@ def my_place(enrollment: Enrollment) -> str:
 @pytest.mark.parametrize(
     ("who", "words"),
     [
-        ("seated", f"Your place is yours until {on(LAST_DAY)}, and no longer until"),
+        ("seated", f"Your place is yours until {on(LAST_DAY)}, instead of"),
         (
             "held",
             f"once your library has confirmed your card, it is yours. It then lasts until {on(LAST_DAY)} at most.",
