@@ -23,7 +23,7 @@ from libraries.models import User
 
 State = Enrollment.State
 _FARTHEST = timedelta(days=3660)
-# Of one pool at a time: its lock is given back in between. A sweep has more to do than this, and comes back in a minute.
+# Of one pool at a time: its lock is given back in between. A sweep has more to do, and comes back in a minute.
 _BATCH, _BATCHES = 100, 20
 
 
