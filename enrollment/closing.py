@@ -32,7 +32,7 @@ class Obstacle(models.TextChoices):
     NO_REASON = "no_reason", _("Write why.")
     IN_THE_PAST = "in_the_past", _("This day has passed.")
     TOO_FAR = "too_far", _("This day is very far away. Check the year.")
-    BEFORE_OPENING = "before_opening", _("The programme opens only on this day or later.")
+    BEFORE_OPENING = "before_opening", _("A programme cannot close before it has opened.")
     SEATS_BEFORE_CLOSING = "seats_before_closing", _("Places cannot end before the programme closes.")
     SEATS_IN_THE_PAST = "seats_in_the_past", _("This day has passed.")
     SEATS_TOO_FAR = "seats_too_far", _("This day is very far away. Check the year.")
