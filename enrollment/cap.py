@@ -82,7 +82,7 @@ def _let_in(pool: SeatPool, institution_ids: Iterable[int], *, by: User, now: da
 def preview(*, pool_id: int, plan: Plan, by: User, now: datetime, later: bool = False) -> Preview:
     """What the plan would do now; changes nothing. Raises CannotChange; for a plan that is for later only where it
     makes no sense at all: how the seats will be by then, nobody knows."""
-    at = before(SeatPool.objects.get(pk=pool_id))
+    at = before(SeatPool.objects.select_related("programme").get(pk=pool_id))
     changes = what_changes(plan, at)
     if later:
         _check(by, None, senseless(plan))

@@ -98,6 +98,8 @@ def _common(enrollment: Enrollment) -> dict[str, Any]:
         "provider": _one_line(programme.provider.name),
         "library": _one_line(enrollment.card.library.name),
         "enrollment": enrollment,
+        # From then on nobody is asked to apply again, and what is given back is nobody else's.
+        "closed": programme.is_closed_on(timezone.localdate()),
     }
 
 
@@ -126,7 +128,8 @@ def seat_held(enrollment: Enrollment, letter: Letter) -> Draft | None:
 def in_queue(enrollment: Enrollment, letter: Letter) -> Draft | None:
     if enrollment.state != State.WAITING:
         return None
-    return Draft(subject=_("You are in the queue"), facts={"place": waiting_list.place_of(enrollment)})
+    facts = {"place": waiting_list.place_of(enrollment), "closes_on": enrollment.pool.programme.closes_on}
+    return Draft(subject=_("You are in the queue"), facts=facts)
 
 
 def card_confirmed(enrollment: Enrollment, letter: Letter) -> Draft | None:
@@ -144,7 +147,9 @@ def card_confirmed(enrollment: Enrollment, letter: Letter) -> Draft | None:
 def card_refused(enrollment: Enrollment, letter: Letter) -> Draft | None:
     """With the words the librarian typed for this refusal, where there are any."""
     facts = _refusal(enrollment, letter, Event.Kind.CARD_REFUSED)
-    return Draft(subject=_("Your library could not confirm your card"), leads_to="join", facts=facts)
+    closed = enrollment.pool.programme.is_closed_on(timezone.localdate())
+    leads_to = "my_place" if closed else "join"
+    return Draft(subject=_("Your library could not confirm your card"), leads_to=leads_to, facts=facts)
 
 
 def _refusal(enrollment: Enrollment, letter: Letter, kind: Event.Kind) -> dict[str, Any]:
@@ -222,12 +227,36 @@ def seat_renewed(enrollment: Enrollment, letter: Letter) -> Draft | None:
     return Draft(subject=_("Your place is renewed")) if enrollment.state == State.SEATED else None
 
 
+def programme_closes(enrollment: Enrollment, letter: Letter) -> Draft | None:
+    """Says how things are now, also when the end was withdrawn; to those who wait, only while a place can come free."""
+    programme, now = enrollment.pool.programme, timezone.now()
+    closed = programme.is_closed_on(timezone.localdate(now))
+    if enrollment.state == State.ENDED or (closed and enrollment.state == State.WAITING):
+        return None
+    ends, name = programme.closes_on is not None, {"programme": programme.name}
+    facts = {
+        "ends": ends,
+        "closes_on": programme.closes_on,
+        "seats_end_on": programme.seats_end_on,
+        "confirm_until": min(filter(None, (enrollment.hold_until, programme.seats_end_at)), default=None),
+        "may_renew": renewing.is_to_come(enrollment, now=now),
+    }
+    return Draft(subject=_("“%(programme)s” ends") % name if ends else _("“%(programme)s” goes on") % name, facts=facts)
+
+
 def seat_ended(enrollment: Enrollment, letter: Letter) -> Draft | None:
-    withdrawn = letter.reason == Enrollment.EndReason.WITHDRAWN
+    reason, closed = letter.reason, enrollment.pool.programme.is_closed_on(timezone.localdate())
+    unseated = reason in (Enrollment.EndReason.WITHDRAWN, Enrollment.EndReason.PROGRAMME_CLOSED)
+    unconfirmed = enrollment.hold_lapsed_at is not None and enrollment.card.state != Card.State.CONFIRMED
     return Draft(
-        subject=_("Your application has ended") if withdrawn else _("Your place has ended"),
-        leads_to="join",
-        facts={"reason": letter.reason, "EndReason": Enrollment.EndReason, "had_place": bool(enrollment.seated_at)},
+        subject=_("Your application has ended") if unseated else _("Your place has ended"),
+        leads_to="my_place" if closed else "join",
+        facts={
+            "reason": reason,
+            "EndReason": Enrollment.EndReason,
+            "had_place": bool(enrollment.seated_at),
+            "unconfirmed": unconfirmed,
+        },
     )
 
 
@@ -253,6 +282,7 @@ TO_MEMBERS: dict[Letter.Kind, Callable[[Enrollment, Letter], Draft | None]] = {
     Letter.Kind.TERM_ENDS_SOON: term_ending,
     Letter.Kind.SEAT_RENEWED: seat_renewed,
     Letter.Kind.SEAT_ENDED: seat_ended,
+    Letter.Kind.PROGRAMME_CLOSES: programme_closes,
 }
 
 # --- And to staff: in figures, without a word about anybody ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from enrollment import history, rivalry, seats
@@ -67,23 +68,32 @@ def end_by_staff(*, enrollment_id: int, by: User, now: datetime, words: str) -> 
 
 def end_terms(*, now: datetime) -> int:
     """End every seat whose term is over; say how many."""
-    return end_each(Enrollment.objects.term_over(now), reason=EndReason.TERM_OVER, now=now)
+    return end_due(Enrollment.objects.term_over(now), reason=EndReason.TERM_OVER, now=now)
 
 
-def end_each(due: EnrollmentQuerySet, *, reason: EndReason, now: datetime) -> int:
+def end_due(due: EnrollmentQuerySet, *, reason: EndReason, now: datetime) -> int:
     """End those whom a rule ends, each in a transition of its own that looks again whether it is still due; say how
     many. Their members get a letter."""
     ids = list(due.order_by("pool_id", "id").values_list("pk", flat=True))
-    return sum(_end_due(due, pk, reason=reason, now=now) for pk in ids)
+    return sum(_end_one(due, pk, reason=reason, now=now) for pk in ids)
 
 
 @seats.transition
-def _end_due(due: EnrollmentQuerySet, pk: int, *, reason: EndReason, now: datetime) -> bool:
+def _end_one(due: EnrollmentQuerySet, pk: int, *, reason: EndReason, now: datetime) -> bool:
     pools, enrollment = _lock(pk)
     if not due.filter(pk=pk).exists():
         return False
     _end_and_tell(pools, enrollment, reason=reason, by=None, now=now)
     return True
+
+
+def end_each(
+    pools: rivalry.Pools, enrollments: Iterable[Enrollment], *, reason: EndReason, by: User | None, now: datetime
+) -> None:
+    """End several for the same reason, and tell each. Within the locks of `rivalry.lock_pools_of` all their cards,
+    under which the enrollments were read."""
+    for enrollment in enrollments:
+        _end_and_tell(pools, enrollment, reason=reason, by=by, now=now)
 
 
 def _lock(enrollment_id: int) -> tuple[rivalry.Pools, Enrollment]:

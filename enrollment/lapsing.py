@@ -30,7 +30,7 @@ def expire_cards(*, now: datetime) -> int:
 
 def end_lapsed(*, now: datetime) -> int:
     """End every seat whose card has not been renewed in its time of grace; say how many."""
-    return ending.end_each(_lapsed(now), reason=Enrollment.EndReason.CARD_LAPSED, now=now)
+    return ending.end_due(_lapsed(now), reason=Enrollment.EndReason.CARD_LAPSED, now=now)
 
 
 @seats.transition

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from enrollment import history, rivalry, seats
+from enrollment import history, rivalry, share_moves
 from enrollment.models import Enrollment, Event, Letter
 from libraries.models import Card, User
 
@@ -41,7 +41,7 @@ def attach(pools: rivalry.Pools, enrollment: Enrollment, card: Card, *, now: dat
     enrollment.save(update_fields=["card", "next_card"])
     history.record(Event.Kind.CARD_CHANGED, now=now, by=by, enrollment=enrollment, old_value=old_id, new_value=card.pk)
     Letter.objects.owe(Letter.Kind.CARD_CHANGED, enrollment, now=now)
-    seats.move(pool, enrollment, pool.shares.get(institution_id=card.institution_id), now=now)
+    share_moves.move(pool, enrollment, pool.shares.get(institution_id=card.institution_id), now=now)
     rivalry.stand_again(pool, enrollment, now=now, by=by)
     for card_id in earlier - {card.pk}:
         rivalry.let_go(pools, card_id, now=now)

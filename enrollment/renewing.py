@@ -46,7 +46,7 @@ def obstacle(enrollment: Enrollment, *, now: datetime) -> Obstacle | None:
     programme, day = enrollment.pool.programme, timezone.localdate(now)
     if programme.renewal == Programme.Renewal.NEVER:
         return Obstacle.NEVER
-    if not programme.is_open_on(day):
+    if not programme.is_open_on(day) or _lasts_to_the_end(enrollment):
         return Obstacle.PROGRAMME_ENDS
     if enrollment.ends_at > now + FIRST:
         return Obstacle.TOO_EARLY
@@ -58,9 +58,23 @@ def obstacle(enrollment: Enrollment, *, now: datetime) -> Obstacle | None:
     return None
 
 
+def _lasts_to_the_end(enrollment: Enrollment) -> bool:
+    last = enrollment.pool.programme.seats_end_at
+    return last is not None and enrollment.ends_at is not None and enrollment.ends_at >= last
+
+
+def is_to_come(enrollment: Enrollment, *, now: datetime) -> bool:
+    """Whether the place can be renewed now, or later but before the programme closes; as for `obstacle`."""
+    found, closes_on = obstacle(enrollment, now=now), enrollment.pool.programme.closes_on
+    if found != Obstacle.TOO_EARLY or enrollment.ends_at is None:
+        return found is None
+    return closes_on is None or timezone.localdate(enrollment.ends_at - FIRST) < closes_on
+
+
 @seats.transition
 def renew(*, enrollment_id: int, by: User, now: datetime) -> Enrollment:
-    """Give the member one more term, counted from the end of this one. Raises CannotRenew."""
+    """Give the member one more term, counted from the end of this one, or as much of it as the programme lasts. Raises
+    CannotRenew."""
     pool_id = Enrollment.objects.values_list("pool_id", flat=True).get(pk=enrollment_id)
     seats.lock(pool_id)
     rows = Enrollment.objects.select_related("share", "card", "pool__programme")
@@ -68,8 +82,9 @@ def renew(*, enrollment_id: int, by: User, now: datetime) -> Enrollment:
     found = Obstacle.NO_PLACE if enrollment.user_id != by.pk else obstacle(enrollment, now=now)
     if found is not None or enrollment.ends_at is None:
         raise CannotRenew(found or Obstacle.NO_PLACE)
-    enrollment.ends_at += relativedelta(months=enrollment.pool.programme.term_months)
-    enrollment.save(update_fields=["ends_at"])
+    full_end = enrollment.ends_at + relativedelta(months=enrollment.pool.programme.term_months)
+    enrollment.ends_at, enrollment.uncut_ends_at = seats.cut(enrollment.pool, full_end)
+    enrollment.save(update_fields=["ends_at", "uncut_ends_at"])
     history.record(Event.Kind.SEAT_RENEWED, now=now, by=by, enrollment=enrollment)
     Letter.objects.owe(Letter.Kind.SEAT_RENEWED, enrollment, now=now)
     return enrollment

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from django.db.models import Exists, OuterRef
+
 from enrollment import history, seats
 from enrollment.models import Enrollment, Event, SeatPool
 from libraries import membership
@@ -65,6 +67,24 @@ def _applications_with(numbers: Iterable[Number]) -> list[tuple[int, int, str, i
         own = rows.filter(card__institution_id=institution_id, card__number=number)
         found += own.union(rows.filter(next_card__institution_id=institution_id, next_card__number=number))
     return found
+
+
+def lock_pools_of(card_ids: Sequence[int], *, and_pools: Iterable[int]) -> Pools:
+    """Lock the pools of all open applications with the number of one of these cards (and some more).
+
+    Raises ChangedMeanwhile when an application in yet another pool came in while we waited for the locks.
+    """
+    pools = seats.lock_all({*and_pools, *_pools_of_each(card_ids)})
+    if not set(_pools_of_each(card_ids)) <= pools.keys():
+        raise seats.ChangedMeanwhile
+    return pools
+
+
+def _pools_of_each(card_ids: Sequence[int]) -> Sequence[int]:
+    same = Card.objects.filter(
+        pk__in=card_ids, institution_id=OuterRef("card__institution_id"), number=OuterRef("card__number")
+    )
+    return list(Enrollment.objects.open().filter(Exists(same)).values_list("pool_id", flat=True).distinct())
 
 
 def open_enrollments(card: Card) -> Sequence[Enrollment]:

@@ -124,7 +124,8 @@ _GIVE = f"""{_CHOSEN}, given AS (
     SET state = CASE WHEN c.state = 'confirmed' THEN 'seated' ELSE 'held' END,
         hold_until = CASE WHEN c.state = 'confirmed' THEN NULL ELSE %(hold_until)s END,
         seated_at = CASE WHEN c.state = 'confirmed' THEN %(now)s END,
-        ends_at = CASE WHEN c.state = 'confirmed' THEN %(ends_at)s END
+        ends_at = CASE WHEN c.state = 'confirmed' THEN %(ends_at)s END,
+        uncut_ends_at = CASE WHEN c.state = 'confirmed' THEN %(uncut_ends_at)s::timestamptz END
     FROM chosen, libraries_card c
     WHERE e.id = chosen.id AND c.id = e.card_id
     RETURNING e.*
@@ -158,13 +159,18 @@ class Expected:
 def foresee(pool: SeatPool, *, free: int, terms: Sequence[dict[str, Any]] = (), now: datetime) -> list[Expected]:
     """What `allocate` would give, with so many seats free and with other terms for some shares (id, floor, ceiling,
     lends_from). Changes nothing; without the pool's lock it may be overtaken."""
-    if free <= 0:
+    if free <= 0 or not _gives(pool, now):
         return []
-    rows = _terms_after_moves(pool, free=free, terms=terms, now=now) if pool.has_movers else list(terms)
+    rows = share_moves.terms_after(pool, free=free, terms=terms, now=now) if pool.has_movers else list(terms)
     facts = _facts(pool, free, now) | {"terms": json.dumps(rows, default=str)}
     with connection.cursor() as cursor:
         cursor.execute(_FORESEE, facts)
         return [Expected(*row) for row in cursor.fetchall()]
+
+
+def _gives(pool: SeatPool, now: datetime) -> bool:
+    """From the day on which the programme closes, what comes free stays free."""
+    return pool.programme.is_open_on(timezone.localdate(now))
 
 
 def _facts(pool: SeatPool, free: int, now: datetime) -> dict[str, Any]:
@@ -179,13 +185,15 @@ def allocate(pool: SeatPool, *, now: datetime, by: User | None = None) -> list[E
     wait to count at their own institution move first.
     """
     if pool.has_movers:
-        _move_all(pool, now=now)
-    if pool.free == 0:
+        share_moves.move_all(pool, now=now)
+    if pool.free == 0 or not _gives(pool, now):
         return []
+    ends_at, uncut_ends_at = cut(pool, _end_of_term(pool, now))
     facts = _facts(pool, pool.free, now) | {
         "now": now,
         "hold_until": now + timedelta(days=pool.programme.hold_days),
-        "ends_at": _end_of_term(pool, now),
+        "ends_at": ends_at,
+        "uncut_ends_at": uncut_ends_at,
     }
     given = list(Enrollment.objects.raw(_GIVE, facts).prefetch_related("share"))
     pool.taken += len(given)
@@ -196,14 +204,22 @@ def allocate(pool: SeatPool, *, now: datetime, by: User | None = None) -> list[E
 def seat_held(pool: SeatPool, enrollment: Enrollment, *, now: datetime, by: User | None = None) -> None:
     """A held seat becomes a given one: its card is confirmed. Counts stay as they are. The pool must be locked."""
     enrollment.state = Enrollment.State.SEATED
-    enrollment.hold_until, enrollment.seated_at, enrollment.ends_at = None, now, _end_of_term(pool, now)
-    enrollment.save(update_fields=["state", "hold_until", "seated_at", "ends_at"])
+    enrollment.hold_until, enrollment.seated_at = None, now
+    enrollment.ends_at, enrollment.uncut_ends_at = cut(pool, _end_of_term(pool, now))
+    enrollment.save(update_fields=["state", "hold_until", "seated_at", "ends_at", "uncut_ends_at"])
     history.record(Event.Kind.SEAT_GIVEN, now=now, by=by, enrollment=enrollment)
     ProviderAccount.objects.owe_open(pool.programme.provider_id, [enrollment.user_id], now=now)
 
 
 def _end_of_term(pool: SeatPool, now: datetime) -> datetime:
     return now + relativedelta(months=pool.programme.term_months)
+
+
+def cut(pool: SeatPool, full_end: datetime) -> tuple[datetime, datetime | None]:
+    """When a seat ends whose term would last until `full_end`; and `full_end` itself, where the last seats of the
+    programme end before it."""
+    last = pool.programme.seats_end_at
+    return (full_end, None) if last is None or full_end <= last else (last, full_end)
 
 
 def _tell(pool: SeatPool, given: Sequence[Enrollment], *, now: datetime, by: User | None) -> None:
@@ -259,74 +275,6 @@ def _close_accounts_unless_needed(pool: SeatPool, enrollments: Sequence[Enrollme
     if locked:
         unneeded = accounts.filter(pk__in=locked).exclude(user_id__in=others.values("user_id"))
         unneeded.update(must_be_active=False, **ProviderAccount.debt(now))
-
-
-# --- Moving to another share ---
-
-
-def move(pool: SeatPool, enrollment: Enrollment, share: Share, *, now: datetime) -> None:
-    """The enrollment is to count in this share from now on, keeping seat and place. Who waits moves at once; a seat
-    moves when both shares allow it, now or as soon as they do. The pool must be locked."""
-    if enrollment.share_id == share.pk:
-        return
-    if enrollment.has_seat:
-        pool.has_movers = True
-        pool.save(update_fields=["has_movers"])
-        _move_all(pool, now=now)
-        enrollment.refresh_from_db(fields=["share"])
-    else:
-        _count_in(enrollment, share, now=now)
-
-
-def _move_all(pool: SeatPool, *, now: datetime) -> None:
-    """Whoever can, the oldest application first."""
-    shares = {share.pk: share for share in pool.shares.select_for_update(no_key=True).order_by("pk")}
-    wishes = _movers(pool, shares.values())
-    moved = share_moves.carry_out(_counts(shares.values(), now=now), pool.free, wishes)
-    rows = Enrollment.objects.select_for_update(no_key=True).in_bulk([mover.enrollment_id for mover in moved])
-    for mover in moved:
-        Share.objects.filter(pk=mover.source).update(taken=F("taken") - 1)
-        Share.objects.filter(pk=mover.target).update(taken=F("taken") + 1)
-        _count_in(rows[mover.enrollment_id], shares[mover.target], now=now)
-    pool.has_movers = len(moved) < len(wishes)
-    pool.save(update_fields=["has_movers"])
-
-
-def _count_in(enrollment: Enrollment, share: Share, *, now: datetime) -> None:
-    enrollment.share = share
-    enrollment.save(update_fields=["share"])
-    history.record(Event.Kind.MOVED, now=now, enrollment=enrollment)
-
-
-def _movers(pool: SeatPool, shares: Iterable[Share]) -> list[share_moves.Mover]:
-    share_of = {share.institution_id: share.pk for share in shares}
-    elsewhere = pool.enrollments.holding_seats().exclude(card__institution_id=F("share__institution_id"))
-    rows = elsewhere.in_queue_order().values_list("pk", "share_id", "card__institution_id")
-    return [share_moves.Mover(pk, source, share_of[to]) for pk, source, to in rows if to in share_of]
-
-
-def _counts(shares: Iterable[Share], *, now: datetime) -> dict[int, share_moves.Counts]:
-    day = timezone.localdate(now)
-    return {
-        share.pk: share_moves.Counts(
-            share.taken, share.floor, share.ceiling, kept=share.lends_from is None or share.lends_from > day
-        )
-        for share in shares
-    }
-
-
-def _terms_after_moves(
-    pool: SeatPool, *, free: int, terms: Sequence[dict[str, Any]], now: datetime
-) -> list[dict[str, Any]]:
-    """The terms of all shares, with what they would have taken once everybody has moved who then can."""
-    shares, new = list(pool.shares.order_by("pk")), {row["id"]: row for row in terms}
-    for share in shares:
-        for name, value in new.get(share.pk, {}).items():
-            setattr(share, name, value)
-    counts = _counts(shares, now=now)
-    share_moves.carry_out(counts, free, _movers(pool, shares))
-    names = ("id", "floor", "ceiling", "lends_from")
-    return [{name: getattr(share, name) for name in names} | {"taken": counts[share.pk].taken} for share in shares]
 
 
 # --- Counting again ---

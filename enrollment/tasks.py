@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from enrollment import (
     cap,
+    closing,
     ending,
     lapsing,
     letters,
@@ -48,6 +49,7 @@ def sweep_seats() -> None:
     steps = (
         cap.apply_due,
         waiting_list.lapse_holds,
+        closing.end_waiting,
         ending.end_terms,
         lapsing.expire_cards,
         lapsing.end_lapsed,

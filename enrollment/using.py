@@ -33,7 +33,7 @@ def remind(*, now: datetime) -> int:
 
 def end_unused(*, now: datetime) -> int:
     """End every seat that was not used in spite of the reminder; say how many."""
-    return ending.end_each(_unused_in_spite(now), reason=Enrollment.EndReason.UNUSED, now=now)
+    return ending.end_due(_unused_in_spite(now), reason=Enrollment.EndReason.UNUSED, now=now)
 
 
 def _unused() -> EnrollmentQuerySet:

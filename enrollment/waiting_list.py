@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db.models import F
+from django.utils import timezone
 
 from enrollment import history, seats
 from enrollment.models import Enrollment, Event, Letter, SeatPool
@@ -34,7 +35,8 @@ _BATCH = 500
 
 
 def lapse_holds(*, now: datetime) -> int:
-    """Release every held seat whose time is up; say how many. The applications keep their old place."""
+    """Release every held seat whose time is up; say how many. The applications keep their old place. Where the
+    programme has closed there is none to keep: that is for `closing.end_waiting`."""
     overdue = Enrollment.objects.hold_overdue(now)
     return sum(_lapse_all(pool_id, now=now) for pool_id in sorted(set(overdue.values_list("pool_id", flat=True))))
 
@@ -50,6 +52,8 @@ def _lapse_all(pool_id: int, *, now: datetime) -> int:
 @seats.transition
 def _lapse(pool_id: int, *, now: datetime) -> int:
     pool = seats.lock(pool_id)
+    if pool.programme.is_closed_on(timezone.localdate(now)):
+        return 0
     overdue = Enrollment.objects.hold_overdue(now).filter(pool=pool).select_related("share").order_by("id")
     lapsed = list(overdue.select_for_update(no_key=True, of=("self",))[:_BATCH])
     seats.vacate_each(pool, lapsed, now=now)

@@ -103,4 +103,7 @@ class Programme(models.Model):
         return timezone.make_aware(datetime.combine(self.seats_end_on, time(23, 59)))
 
     def is_open_on(self, day: date) -> bool:
-        return self.opens_on <= day and (self.closes_on is None or day < self.closes_on)
+        return self.opens_on <= day and not self.is_closed_on(day)
+
+    def is_closed_on(self, day: date) -> bool:
+        return self.closes_on is not None and self.closes_on <= day

@@ -34,7 +34,10 @@ class ProgrammeAdmin(ScopedAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Programme | None = None) -> tuple[str, ...]:
         """Accounts of its members are at the provider: a programme does not move to another."""
-        return ("slug", "its_provider") if obj else ()
+        if obj is None:
+            return ()
+        # Whoever has a seat or waits is told when the programme closes: from the page of its places.
+        return ("slug", "its_provider", "closes_on") if hasattr(obj, "pool") else ("slug", "its_provider")
 
     def get_exclude(self, request: HttpRequest, obj: Programme | None = None) -> tuple[str, ...]:
         return ("provider",) if obj else ()

@@ -13,17 +13,18 @@ from django.utils.translation import gettext_lazy as _
 from enrollment import cap
 from enrollment.admin.base import ask
 from enrollment.admin.changing import change_in_two_steps, withdraw
+from enrollment.admin.closing import ClosingAdmin
 from enrollment.cap_forms import CapForm, LetInForm, OpenPoolForm, SharesForm
 from enrollment.cap_plan import before
 from enrollment.models import SeatPool
 from enrollment.reports import workload
+from enrollment.reports.closings import closing_of
 from enrollment.reports.ledger import ledger_of
-from libraries import scoping
-from libraries.scoped_admin import Role, ScopedAdmin, person
+from libraries.scoped_admin import person
 
 
 @admin.register(SeatPool)
-class PoolAdmin(ScopedAdmin):
+class PoolAdmin(ClosingAdmin):
     """The figures are for everybody, as on the front page; only a coordinator changes them, through the ledger."""
 
     institution_path = ""
@@ -39,9 +40,6 @@ class PoolAdmin(ScopedAdmin):
     @admin.display(description=_("free"))
     def free(self, pool: SeatPool) -> int:
         return pool.free
-
-    def has_change_cap_permission(self, request: HttpRequest) -> bool:
-        return scoping.may(person(request), Role.COORDINATOR)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return self.has_change_cap_permission(request)
@@ -89,13 +87,6 @@ class PoolAdmin(ScopedAdmin):
         title, button = _("Let more institutions take part"), _("Let them take part")
         return ask(self, request, form, title=title, button=button, back=back, template="admin/pool_form.html")
 
-    def _pool(self, request: HttpRequest, pk: int) -> SeatPool:
-        pool = self.get_object(request, str(pk)) if self.has_change_cap_permission(request) else None
-        if pool is None:
-            raise PermissionDenied
-        assert isinstance(pool, SeatPool)
-        return pool
-
     def cap_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         pool = self._pool(request, pk)
         asked = request.GET.get("cap", "")
@@ -133,4 +124,4 @@ def _open_pool(request: HttpRequest, form: OpenPoolForm) -> SeatPool | None:
 def _facts(request: HttpRequest, pool: SeatPool) -> dict[str, Any]:
     every = {row.pool.pk: row for row in workload.programmes(person(request))}
     figures = every.get(pool.pk) or workload.ProgrammeFigures(pool, workload.of_pool(pool), [])
-    return {"pool": pool, "figures": figures, "ledger": ledger_of(pool)}
+    return {"pool": pool, "figures": figures, "ledger": ledger_of(pool), "closing": closing_of(pool)}

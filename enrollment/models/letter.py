@@ -2,20 +2,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from enrollment.models.enrollment import Enrollment
 from enrollment.models.inserting import insert_each
 from enrollment.models.owed import OwedQuerySet, OwedWork
 
-if TYPE_CHECKING:
-    from enrollment.models.enrollment import Enrollment
-
-
 _TO_STAFF = ["holds_ending", "places_scarce", "queue_long"]
+
+_OWE_POOL = """
+INSERT INTO enrollment_letter (kind, enrollment_id, user_id, reason, owed_at, due_at, version, attempts, trouble)
+SELECT %(kind)s, id, user_id, '', %(now)s, %(now)s, 0, 0, ''
+FROM enrollment_enrollment WHERE pool_id = %(pool)s AND state = ANY(%(states)s) ORDER BY id
+"""
 
 
 class LetterQuerySet(OwedQuerySet["Letter"]):
@@ -24,6 +26,15 @@ class LetterQuerySet(OwedQuerySet["Letter"]):
         if owed := list(enrollments):
             letter = Letter(kind=kind, reason=reason, owed_at=now, due_at=now)
             insert_each(letter, enrollment_id=[each.pk for each in owed], user_id=[each.user_id for each in owed])
+
+    def owe_pool(self, kind: str, pool_id: int, *, states: Iterable[str], now: datetime) -> None:
+        """Owe a letter to everybody in these states, in two statements however many they are. One of this kind that
+        nobody has begun to send is dropped: this one says what is so now."""
+        theirs = self.filter(kind=kind, enrollment__in=Enrollment.objects.filter(pool_id=pool_id))
+        unclaimed = Q(lease_until=None) | Q(lease_until__lte=now)
+        theirs.owed().filter(unclaimed).update(due_at=None, stuck_at=None, dropped_at=now)
+        with connection.cursor() as cursor:
+            cursor.execute(_OWE_POOL, {"kind": kind, "pool": pool_id, "states": list(states), "now": now})
 
     def owe_to_staff(
         self,

@@ -10,9 +10,10 @@ class SeatPoolManager(models.Manager["SeatPool"]):
         """The pool's row, locked until the transaction ends: the first lock of every transition.
 
         FOR NO KEY UPDATE, because an insert that refers to the pool holds a key lock on it: with a full lock two
-        such transactions would deadlock.
+        such transactions would deadlock. The programme's row too: of a row that is not locked, whoever has waited
+        for the lock would read what it was before the wait.
         """
-        return self.select_related("programme").select_for_update(no_key=True, of=("self",)).get(pk=pk)
+        return self.select_related("programme").select_for_update(no_key=True, of=("self", "programme")).get(pk=pk)
 
 
 class SeatPool(models.Model):

@@ -102,7 +102,7 @@ def _words(event: Event, enrollment: Enrollment) -> tuple[str, str]:
         case Kind.CARD_CHANGED:
             return _("Your other card carries your application now"), ""
         case Kind.SEAT_ENDED | Kind.WITHDRAWN:
-            return _ending(event), ""
+            return _ending(event, enrollment), ""
         case _:
             return _plain_words()[event.kind], ""
 
@@ -143,7 +143,9 @@ def _refusal(reason: str) -> str:
     return str(Card.Refusal(reason).label) if reason in Card.Refusal.values else ""
 
 
-def _ending(event: Event) -> str:
+def _ending(event: Event, enrollment: Enrollment) -> str:
+    if event.reason == EndReason.TERM_OVER and enrollment.uncut_ends_at is not None:
+        return _("Your place ended, because the programme has ended")
     words: dict[str, str] = {
         EndReason.GIVEN_BACK: _("You gave your place back"),
         EndReason.WITHDRAWN: _("You took back your application"),
@@ -152,6 +154,7 @@ def _ending(event: Event) -> str:
         EndReason.CARD_REFUSED: _("Your application ended"),
         EndReason.UNUSED: _("Your place ended, because it was not used"),
         EndReason.CARD_LAPSED: _("Your place ended, because your card was no longer valid"),
+        EndReason.PROGRAMME_CLOSED: _("Your application ended, because the programme has ended"),
     }
     return words.get(event.reason, _("Your place ended"))
 

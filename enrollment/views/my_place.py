@@ -39,12 +39,14 @@ def give_back(request: HttpRequest, pk: int) -> HttpResponse:
     """Asked once more before it is done. Other people's applications are not there."""
     mine = Enrollment.objects.filter(user=member_of(request)).select_related("pool__programme")
     enrollment = get_object_or_404(mine, pk=pk)
+    closed = enrollment.pool.programme.is_closed_on(timezone.localdate())
     if request.method != "POST":
-        return render(request, "enrollment/my_place_give_back.html", {"enrollment": enrollment})
+        return render(request, "enrollment/my_place_give_back.html", {"enrollment": enrollment, "closed": closed})
     had_seat = enrollment.has_seat
     if ending.give_back(enrollment_id=enrollment.pk, by=member_of(request), now=timezone.now()):
         tasks.ring()
-        gone = _("You gave your place back. Thank you: somebody else can use it now.")
+        thanks = _("You gave your place back. Thank you: somebody else can use it now.")
+        gone = _("You gave your place back.") if closed else thanks
         messages.success(request, gone if had_seat else _("You left the queue."))
     return redirect("my_place")
 

@@ -16,11 +16,19 @@ from django.db import connection
 from django.utils import timezone
 
 from catalog.models import Programme
-from enrollment import card_checking, drafts, ending, letters, waiting_list
+from enrollment import card_checking, closing, drafts, ending, letters, waiting_list
 from enrollment.models import Enrollment, Letter, ProviderAccount
 from libraries.models import Card
 from portal.sandbox.mail import read_mail, start_mail_server
-from tests.factories import NOW, make_institution, make_librarian, make_library, make_member, make_programme
+from tests.factories import (
+    NOW,
+    make_coordinator,
+    make_institution,
+    make_librarian,
+    make_library,
+    make_member,
+    make_programme,
+)
 from tests.letters import check_complete
 
 LATER = NOW + timedelta(minutes=1)
@@ -90,6 +98,9 @@ def owe(kind: str, programme: Programme) -> Letter:
         card_checking.refuse(card_id=member.card_id, reason=Card.Refusal.EXPIRED, by=lin, now=NOW)
     elif kind == Letter.Kind.SEAT_ENDED:
         ending.give_back(enrollment_id=member.pk, by=member.user, now=NOW)
+    elif kind == Letter.Kind.PROGRAMME_CLOSES:
+        plan = closing.Plan(closes_on=timezone.localdate() + timedelta(days=30))
+        closing.close(pool_id=member.pool_id, plan=plan, reason="x", by=make_coordinator(), now=NOW)
     elif kind in ENDING:
         confirm(member)
         Enrollment.objects.filter(pk=member.pk).update(ends_at=timezone.now() + timedelta(days=5))

@@ -43,7 +43,8 @@ def addresses() -> Iterator[str]:
             yield from (reverse(f"{name}_{page}", args=[pk]) for page in ("change", "history", "delete"))
     for pk in Enrollment.objects.values_list("pk", flat=True):
         yield reverse("admin:enrollment_enrollment_act", args=[pk])
-    yield from (reverse("admin:enrollment_seatpool_cap", args=[pool.pk]) for pool in SeatPool.objects.all())
+    for pool in SeatPool.objects.all():
+        yield from (reverse(f"admin:enrollment_seatpool_{page}", args=[pool.pk]) for page in ("cap", "close", "reopen"))
     for pk in ProviderAccount.objects.values_list("pk", flat=True):
         yield reverse("admin:enrollment_provideraccount_remedy", args=[pk, "try_again"])
     for pk in Letter.objects.values_list("pk", flat=True):
