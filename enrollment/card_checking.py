@@ -56,9 +56,9 @@ def confirm(
         _refuse(pools, rival, by=by, how=BY_HAND, reason=Card.Refusal.TAKEN, now=now)
     membership.confirm(card, by=by, how=BY_HAND, now=now, valid_until=valid_until)
     for enrollment in rivalry.open_enrollments(card):
-        history.record(Event.Kind.CARD_CONFIRMED, now=now, by=by, enrollment=enrollment, reason=BY_HAND, words=words)
+        because, pool = Event.Kind.CARD_CONFIRMED, pools[enrollment.pool_id]
+        rivalry.stand_again(pool, enrollment, because=because, now=now, by=by, reason=BY_HAND, words=words)
         Letter.objects.owe(Letter.Kind.CARD_CONFIRMED, enrollment, now=now)
-        rivalry.stand_again(pools[enrollment.pool_id], enrollment, now=now, by=by)
     rivalry.allocate(pools, now=now)
     return card
 

@@ -18,6 +18,7 @@ from django.utils.translation import override
 
 from enrollment import renewing, waiting_list
 from enrollment.models import Enrollment, Event, EventNote, Letter, ProviderAccount
+from enrollment.reports.prospect import prospect_of
 from libraries.models import Card
 
 State = Enrollment.State
@@ -122,7 +123,10 @@ def seat_held(enrollment: Enrollment, letter: Letter) -> Draft | None:
 def in_queue(enrollment: Enrollment, letter: Letter) -> Draft | None:
     if enrollment.state != State.WAITING:
         return None
-    return Draft(subject=_("You are in the queue"), facts={"place": waiting_list.place_of(enrollment)})
+    found = prospect_of(enrollment, now=timezone.now())
+    expected = found.words if found and found.is_known else ""
+    facts = {"place": found.place if found else None, "expected": expected}
+    return Draft(subject=_("You are in the queue"), facts=facts)
 
 
 def card_confirmed(enrollment: Enrollment, letter: Letter) -> Draft | None:

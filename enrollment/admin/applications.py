@@ -11,11 +11,10 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
-from enrollment import waiting_list
 from enrollment.admin.disputes import DisputesView
 from enrollment.admin.prioritizing import PrioritizingAdmin, PriorityFilter
 from enrollment.models import Enrollment, ProviderAccount
-from enrollment.reports import queue, timeline, workload
+from enrollment.reports import prospect, queue, timeline, workload
 from libraries.admin_search import SessionSearchList
 from libraries.models import Card
 from libraries.scoped_admin import ScopedRelatedFilter
@@ -133,7 +132,7 @@ class ApplicationAdmin(PrioritizingAdmin):
         undecided = card.state in (Card.State.CLAIMED, Card.State.DISPUTED)
         return {
             "row": row,
-            "place": waiting_list.place_of(row),
+            "prospect": prospect.prospect_of(row, now=timezone.now()),
             "card": card,
             "account": account,
             "account_trouble": timeline.in_words(account.trouble) if account else "",
