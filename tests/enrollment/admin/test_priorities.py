@@ -80,8 +80,8 @@ def test_nobody_else_comes_in(given: list[Enrollment], address: str) -> None:
 
 def test_period_can_be_chosen(given: list[Enrollment], mo: User) -> None:
     client, today = sign_in(mo), timezone.localdate()
-    assert len(client.get(PAGE, {"since": today, "until": today}).context["found"]) == 2
-    before = today - timedelta(days=1)
+    assert len(client.get(PAGE, {"since": str(today), "until": str(today)}).context["found"]) == 2
+    before = str(today - timedelta(days=1))
     page = client.get(PAGE, {"since": before, "until": before})
     assert page.context["found"] == []
     assert "Nobody had priority in these days." in page.content.decode()
