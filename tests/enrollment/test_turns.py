@@ -243,6 +243,7 @@ def no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 CAUSES = {"seat_given", "withdrawn", "priority_given", "priority_taken", "card_confirmed", "card_undisputed"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_limits")
 def test_place_before_and_what_is_told_add_up_to_the_place_now() -> None:
     assert live(seed=1, steps=250) == CAUSES
@@ -260,6 +261,7 @@ MUTANTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_limits")
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_sum_is_wrong_without_each_of_the_rules(mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:

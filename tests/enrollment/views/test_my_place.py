@@ -143,6 +143,7 @@ def test_who_waits_reads_when_a_place_may_come_and_why_the_place_changed(ada: En
     assert "In the last 8 weeks, 6 places came free." in text
     assert "6 people before you got a place After that you were number 2." in text
     assert page.context["current"][0].in_queue == 2
+    assert "You can expect a place between" in words_of(at("bo@example.test").get("/en/join/done/"))
 
 
 def test_who_waits_reads_that_nothing_can_be_said_yet(ada: Enrollment, programme: Programme) -> None:
