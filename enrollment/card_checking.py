@@ -55,23 +55,7 @@ def confirm(
     if not over_confirmed and any(rival.state == Card.State.CONFIRMED for rival in rivals):
         raise CannotDecide(Obstacle.CONFIRMED_RIVAL)
     refuse_each(pools, rivals, by=by, now=now)
-    confirm_by_hand(card, by=by, now=now, valid_until=valid_until)
-    for enrollment in rivalry.open_enrollments(card):
-        history.record(Event.Kind.CARD_CONFIRMED, now=now, by=by, enrollment=enrollment, reason=BY_HAND, words=words)
-        Letter.objects.owe(Letter.Kind.CARD_CONFIRMED, enrollment, now=now)
-        rivalry.stand_again(pools[enrollment.pool_id], enrollment, now=now, by=by)
-    for enrollment in new_cards.waiting_for(card):
-        history.record(
-            Event.Kind.CARD_CONFIRMED,
-            now=now,
-            by=by,
-            enrollment=enrollment,
-            card_id=card.pk,
-            institution_id=card.institution_id,
-            reason=BY_HAND,
-            words=words,
-        )
-        new_cards.attach(pools, enrollment, card, now=now, by=by)
+    confirm_by_hand(pools, card, by=by, now=now, valid_until=valid_until, words=words)
     rivalry.allocate(pools, now=now)
     return card
 
@@ -95,9 +79,23 @@ def refuse_each(pools: rivalry.Pools, rivals: Sequence[Card], *, by: User, now: 
         _refuse(pools, rival, by=by, how=BY_HAND, reason=Card.Refusal.TAKEN, now=now)
 
 
-def confirm_by_hand(card: Card, *, by: User, now: datetime, valid_until: date | None = None) -> None:
-    """The card alone, within the same locks: its applications are for the caller to see to."""
+def confirm_by_hand(
+    pools: rivalry.Pools, card: Card, *, by: User, now: datetime, valid_until: date | None = None, words: str = ""
+) -> None:
+    """The card and what stands on it, within the same locks; rivals are refused before."""
     membership.confirm(card, by=by, how=BY_HAND, now=now, valid_until=valid_until)
+    _carry(pools, card, by=by, now=now, words=words)
+
+
+def _carry(pools: rivalry.Pools, card: Card, *, by: User | None, now: datetime, words: str = "") -> None:
+    """The card has just been confirmed: what stood on it stands again, and takes what waited for it."""
+    because, how = Event.Kind.CARD_CONFIRMED, card.decided_how
+    for enrollment in rivalry.open_enrollments(card):
+        pool = pools[enrollment.pool_id]
+        rivalry.stand_again(pool, enrollment, because=because, now=now, by=by, reason=how, words=words)
+        Letter.objects.owe(Letter.Kind.CARD_CONFIRMED, enrollment, now=now)
+    for enrollment in new_cards.waiting_for(card):
+        new_cards.attach(pools, enrollment, card, now=now, by=by, words=words)
 
 
 def claim(
@@ -110,12 +108,16 @@ def claim(
     answer: Answer,
     now: datetime,
 ) -> Card:
-    """The person's card of this number, as the card check's answer makes it. Within the locks of `rivalry.lock_number`,
-    which gave the cards."""
+    """The person's card of this number, as the card check's answer makes it; with it, what they have in other
+    programmes on the same card. Within the locks of `rivalry.lock_number`, which gave the cards."""
     if answer.outcome == Outcome.CONFIRMED:
         _refuse_unproved_rivals(pools, cards, keep=user, now=now)
+    was_confirmed = any(card.user_id == user.pk and card.state == Card.State.CONFIRMED for card in cards)
     on = timezone.localdate(now)
-    return membership.claim(user=user, library=library, number=number, cards=cards, answer=answer, on=on, now=now)
+    card = membership.claim(user=user, library=library, number=number, cards=cards, answer=answer, on=on, now=now)
+    if card.state == Card.State.CONFIRMED and not was_confirmed:
+        _carry(pools, card, by=None, now=now)
+    return card
 
 
 def _refuse_unproved_rivals(pools: rivalry.Pools, cards: Sequence[Card], *, keep: User, now: datetime) -> None:

@@ -20,6 +20,7 @@ from django.utils.translation import ngettext, override
 
 from enrollment import lapsing, reminding, renewing, scarcity, using, waiting_list
 from enrollment.models import Enrollment, Event, EventNote, Letter, ProviderAccount, SeatPool
+from enrollment.reports.prospect import prospect_of
 from libraries import scoping
 from libraries.models import Card
 
@@ -128,7 +129,10 @@ def seat_held(enrollment: Enrollment, letter: Letter) -> Draft | None:
 def in_queue(enrollment: Enrollment, letter: Letter) -> Draft | None:
     if enrollment.state != State.WAITING:
         return None
-    facts = {"place": waiting_list.place_of(enrollment), "closes_on": enrollment.pool.programme.closes_on}
+    found = prospect_of(enrollment, now=timezone.now())
+    expected = found.words if found and found.is_known else ""
+    closes_on = enrollment.pool.programme.closes_on
+    facts = {"place": found.place if found else None, "expected": expected, "closes_on": closes_on}
     return Draft(subject=_("You are in the queue"), facts=facts)
 
 

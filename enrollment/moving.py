@@ -12,8 +12,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from enrollment import asking, card_checking, eligibility, history, new_cards, rivalry, seats
-from enrollment.models import Enrollment, Event
+from enrollment import asking, card_checking, eligibility, new_cards, rivalry, seats
+from enrollment.models import Enrollment
 from libraries import scoping
 from libraries.cards.checks import Answer, Outcome
 from libraries.models import Card, Library, User
@@ -66,12 +66,9 @@ def change_card(*, enrollment_id: int, told: NewCard, by: User, address: str, no
 def _change(*, enrollment_id: int, told: NewCard, answer: Answer, by: User, now: datetime) -> Enrollment:
     pools, cards, enrollment = _lock(enrollment_id, told)
     _check_member(enrollment, told, by, now=now)
-    proved_before = {card.pk for card in cards if card.state == Card.State.CONFIRMED}
     card = card_checking.claim(pools, cards, user=by, library=told.library, number=told.number, answer=answer, now=now)
     if card.is_proved_on(timezone.localdate(now)):
-        if card.pk not in proved_before:
-            _record_proof(enrollment, card, now=now, by=None)
-        _stand_on(pools, enrollment, card, now=now, by=by)
+        _stand_on(pools, enrollment_id, card, now=now, by=by)
     elif eligibility.is_busy(card.institution_id):
         raise CannotMove(Obstacle.LIBRARY_BUSY)
     elif card.pk != enrollment.card_id:
@@ -100,9 +97,8 @@ def change_card_by_staff(*, enrollment_id: int, told: NewCard, by: User, now: da
         now=now,
     )
     if not card.is_proved_on(timezone.localdate(now)):
-        card_checking.confirm_by_hand(card, by=by, now=now)
-        _record_proof(enrollment, card, now=now, by=by)
-    _stand_on(pools, enrollment, card, now=now, by=by)
+        card_checking.confirm_by_hand(pools, card, by=by, now=now)
+    _stand_on(pools, enrollment_id, card, now=now, by=by)
     rivalry.allocate(pools, now=now)
     enrollment.refresh_from_db()
     return enrollment
@@ -120,24 +116,11 @@ def _lock(enrollment_id: int, told: NewCard) -> tuple[rivalry.Pools, list[Card],
     return pools, list(cards[number]), enrollment
 
 
-def _stand_on(pools: rivalry.Pools, enrollment: Enrollment, card: Card, *, now: datetime, by: User) -> None:
-    if card.pk == enrollment.card_id:
-        enrollment.card = card
-        rivalry.stand_again(pools[enrollment.pool_id], enrollment, now=now, by=by)
-    else:
+def _stand_on(pools: rivalry.Pools, enrollment_id: int, card: Card, *, now: datetime, by: User) -> None:
+    """Unless it does already: a card that is confirmed takes what stood on it or waited for it by itself."""
+    enrollment = Enrollment.objects.select_related("share", "card").get(pk=enrollment_id)
+    if card.pk != enrollment.card_id:
         new_cards.attach(pools, enrollment, card, now=now, by=by)
-
-
-def _record_proof(enrollment: Enrollment, card: Card, *, now: datetime, by: User | None) -> None:
-    history.record(
-        Event.Kind.CARD_CONFIRMED,
-        now=now,
-        by=by,
-        enrollment=enrollment,
-        card_id=card.pk,
-        institution_id=card.institution_id,
-        reason=card.decided_how,
-    )
 
 
 def _check_member(enrollment: Enrollment, told: NewCard, by: User, *, now: datetime) -> None:

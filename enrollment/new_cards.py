@@ -32,17 +32,20 @@ def wait(pools: rivalry.Pools, enrollment: Enrollment, card: Card, *, now: datet
     rivalry.let_go(pools, earlier, now=now)
 
 
-def attach(pools: rivalry.Pools, enrollment: Enrollment, card: Card, *, now: datetime, by: User | None) -> None:
-    """A confirmed card carries the claim from now on. Seat and place stay; the count moves to the card's institution
-    when both shares allow. The old card keeps what was proved of it."""
+def attach(
+    pools: rivalry.Pools, enrollment: Enrollment, card: Card, *, now: datetime, by: User | None, words: str = ""
+) -> None:
+    """A confirmed card carries the claim from now on, which stands again. Seat and place stay; the count moves to the
+    card's institution when both shares allow. The old card keeps what was proved of it."""
     pool, earlier = pools[enrollment.pool_id], {enrollment.card_id, enrollment.next_card_id}
     old_id = enrollment.card_id
     enrollment.card, enrollment.next_card = card, None
     enrollment.save(update_fields=["card", "next_card"])
+    because, how = Event.Kind.CARD_CONFIRMED, card.decided_how
+    rivalry.stand_again(pool, enrollment, because=because, now=now, by=card.decided_by, reason=how, words=words)
     history.record(Event.Kind.CARD_CHANGED, now=now, by=by, enrollment=enrollment, old_value=old_id, new_value=card.pk)
     Letter.objects.owe(Letter.Kind.CARD_CHANGED, enrollment, now=now)
     share_moves.move(pool, enrollment, pool.shares.get(institution_id=card.institution_id), now=now)
-    rivalry.stand_again(pool, enrollment, now=now, by=by)
     for card_id in earlier - {card.pk}:
         rivalry.let_go(pools, card_id, now=now)
 
@@ -58,6 +61,7 @@ def refuse(card: Card, *, reason: str, now: datetime, by: User | None, words: st
             by=by,
             enrollment=enrollment,
             card_id=card.pk,
+            institution_id=card.institution_id,
             reason=reason,
             words=words,
         )

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from enrollment import history, seats
+from enrollment import history, seats, waiting_list
 from enrollment.models import Enrollment, Event
 from libraries import scoping
 from libraries.models import User
@@ -55,9 +55,20 @@ def _set(
     enrollment = rows.get(pk=enrollment_id)
     if found := _obstacle(enrollment, priority, words, by):
         raise CannotGive(found)
+    place_before = waiting_list.place_of(enrollment)
     enrollment.priority = priority
     enrollment.save(update_fields=["priority"])
-    history.record(kind, now=now, by=by, enrollment=enrollment, reason=reason, words=words.strip())
+    history.record(
+        kind,
+        now=now,
+        by=by,
+        enrollment=enrollment,
+        reason=reason,
+        words=words.strip(),
+        # The places in the queue; none for who is passed over.
+        old_value=place_before,
+        new_value=waiting_list.place_of(enrollment),
+    )
     seats.allocate(pool, now=now, by=by)
     return enrollment
 

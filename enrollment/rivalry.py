@@ -12,7 +12,7 @@ from datetime import datetime
 
 from django.db.models import Exists, OuterRef
 
-from enrollment import history, seats
+from enrollment import history, seats, waiting_list
 from enrollment.models import Enrollment, Event, SeatPool
 from libraries import membership
 from libraries.models import Card, User
@@ -114,17 +114,42 @@ def hand_on(pools: Pools, institution_id: int, number: str, *, now: datetime, by
     `seats.allocate` is to follow in all of the pools."""
     heir = membership.undispute(institution_id, number)
     for enrollment in open_enrollments(heir) if heir else []:
-        history.record(Event.Kind.CARD_UNDISPUTED, now=now, enrollment=enrollment)
-        stand_again(pools[enrollment.pool_id], enrollment, now=now, by=by)
+        stand_again(pools[enrollment.pool_id], enrollment, because=Event.Kind.CARD_UNDISPUTED, now=now, by=by)
 
 
-def stand_again(pool: SeatPool, enrollment: Enrollment, *, now: datetime, by: User | None) -> None:
-    """A held seat is given; who waits is no longer passed over, and keeps the place of the old application."""
+def stand_again(
+    pool: SeatPool,
+    enrollment: Enrollment,
+    *,
+    because: Event.Kind,
+    now: datetime,
+    by: User | None,
+    reason: str = "",
+    words: str = "",
+) -> None:
+    """Records why; a held seat is given; who waits is no longer passed over, and keeps the place of the old
+    application. For whoever comes back so, the event has that place as its new value: others' places change by it."""
+    place = _back_in_line(enrollment)
+    history.record(
+        because,
+        now=now,
+        by=by,
+        enrollment=enrollment,
+        institution_id=enrollment.card.institution_id,
+        reason=reason,
+        words=words,
+        new_value=place,
+    )
     if enrollment.state == Enrollment.State.HELD and enrollment.card.state == Card.State.CONFIRMED:
         seats.seat_held(pool, enrollment, now=now, by=by)
-    elif enrollment.passed_over:
-        enrollment.passed_over = False
-        enrollment.save(update_fields=["passed_over"])
+
+
+def _back_in_line(enrollment: Enrollment) -> int | None:
+    if not enrollment.passed_over:
+        return None
+    enrollment.passed_over = False
+    enrollment.save(update_fields=["passed_over"])
+    return waiting_list.place_of(enrollment)
 
 
 def allocate(pools: Pools, *, now: datetime) -> list[Enrollment]:

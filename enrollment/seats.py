@@ -201,13 +201,17 @@ def allocate(pool: SeatPool, *, now: datetime, by: User | None = None) -> list[E
     return given
 
 
+# On the event of a seat that is given to who had it held: nobody left the queue.
+WAS_HELD = "was_held"
+
+
 def seat_held(pool: SeatPool, enrollment: Enrollment, *, now: datetime, by: User | None = None) -> None:
     """A held seat becomes a given one: its card is confirmed. Counts stay as they are. The pool must be locked."""
     enrollment.state = Enrollment.State.SEATED
     enrollment.hold_until, enrollment.seated_at = None, now
     enrollment.ends_at, enrollment.uncut_ends_at = cut(pool, _end_of_term(pool, now))
     enrollment.save(update_fields=["state", "hold_until", "seated_at", "ends_at", "uncut_ends_at"])
-    history.record(Event.Kind.SEAT_GIVEN, now=now, by=by, enrollment=enrollment)
+    history.record(Event.Kind.SEAT_GIVEN, now=now, by=by, enrollment=enrollment, reason=WAS_HELD)
     ProviderAccount.objects.owe_open(pool.programme.provider_id, [enrollment.user_id], now=now)
 
 

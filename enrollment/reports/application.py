@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from enrollment import waiting_list
 from enrollment.models import Enrollment, ProviderAccount
-from enrollment.reports import timeline
+from enrollment.reports import prospect, timeline
 from libraries import scoping
 from libraries.models import Card, StaffRole, User
 
@@ -34,7 +34,7 @@ def facts_of(row: Enrollment, user: User) -> dict[str, Any]:
     may_act = scoping.may(user, *DECIDERS)
     return {
         "row": row,
-        "place": waiting_list.place_of(row),
+        "prospect": prospect.prospect_of(row, now=timezone.now()),
         "card": card,
         "new_card": found.get(row.next_card_id or 0),
         "account": account,

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from enrollment import renewing, waiting_list
+from enrollment import renewing
 from enrollment.models import Enrollment, Event, ProviderAccount
 from enrollment.models.enrollment import EnrollmentQuerySet
 from enrollment.reports.path import Step, events_of, path_of
+from enrollment.reports.prospect import Prospect, prospect_of
 
 State = Enrollment.State
 
@@ -19,9 +20,13 @@ State = Enrollment.State
 class Place:
     enrollment: Enrollment
     path: Sequence[Step]
-    in_queue: int | None
+    prospect: Prospect | None
     account: ProviderAccount | None
     may_renew: bool
+
+    @property
+    def in_queue(self) -> int | None:
+        return self.prospect.place if self.prospect else None
 
     @property
     def is_open(self) -> bool:
@@ -35,7 +40,7 @@ class Place:
 
 
 def places_of(enrollments: EnrollmentQuerySet) -> list[Place]:
-    """In the order of the enrollments, with three queries, and one more for each that waits or ends soon."""
+    """In the order of the enrollments, with three queries, and some for each that waits or ends soon."""
     needed = ("pool__programme__provider", "share__institution", "card__library", "next_card__library")
     found = list(enrollments.select_related(*needed))
     events, accounts = events_of(found), _accounts(found)
@@ -45,10 +50,10 @@ def places_of(enrollments: EnrollmentQuerySet) -> list[Place]:
 
 
 def _place(enrollment: Enrollment, events: Sequence[Event], account: ProviderAccount | None) -> Place:
-    in_queue = waiting_list.place_of(enrollment)
-    path = path_of(enrollment, events, account=account, place=in_queue)
+    prospect = prospect_of(enrollment, now=timezone.now())
+    path = path_of(enrollment, events, account=account, place=prospect.place if prospect else None)
     may_renew = renewing.obstacle(enrollment, now=timezone.now()) is None
-    return Place(enrollment=enrollment, path=path, in_queue=in_queue, account=account, may_renew=may_renew)
+    return Place(enrollment=enrollment, path=path, prospect=prospect, account=account, may_renew=may_renew)
 
 
 def _accounts(enrollments: Iterable[Enrollment]) -> dict[tuple[int, int], ProviderAccount]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from enrollment import prioritizing
+from enrollment import prioritizing, seats
 from enrollment.models import Enrollment, Event, Letter
 from libraries.models import Card, Institution, User
 
@@ -49,6 +49,7 @@ _WORDS = {
     **{choice.value: choice.label for choice in Institution.CardCheck},
     **{choice.value: choice.label for choice in Card.Refusal},
     **{choice.value: choice.label for choice in Enrollment.EndReason},
+    seats.WAS_HELD: gettext_lazy("it was held until then"),
 }
 
 

@@ -23,6 +23,7 @@ from catalog.provider.client import Connection, Person
 from catalog.provider.errors import ProviderError
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount, SeatPool, Share
 from enrollment.privacy import PRIVACY_TEXT_VERSION
+from enrollment.seats import WAS_HELD
 from enrollment.secrets import secret_of
 from libraries import rosters
 from libraries.models import Card, Institution, Library, User
@@ -126,7 +127,7 @@ class _Crowd:
             reader.tell(Kind.SEAT_HELD, held_from)
         reader.enrollment.state, reader.enrollment.seated_at = State.SEATED, max(decided_at, held_from)
         reader.enrollment.ends_at = reader.enrollment.seated_at + relativedelta(months=12)
-        reader.tell(Kind.SEAT_GIVEN, reader.enrollment.seated_at)
+        reader.tell(Kind.SEAT_GIVEN, reader.enrollment.seated_at, reason=WAS_HELD if decided_at > held_from else "")
 
     def give_back(self, reader: Reader, *, after: datetime) -> None:
         assert reader.enrollment.seated_at

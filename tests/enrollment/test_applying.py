@@ -245,3 +245,19 @@ def test_second_facts_cannot_be_guessed(by_roster: Institution) -> None:
     # even the right answer is not heard any more
     assert guess(18) == "TooManyTries"
     assert RosterEntry.objects.count() == 1
+
+
+def test_card_proved_in_one_programme_counts_where_it_waited_for_its_check() -> None:
+    halle = make_institution("halle")
+    library = make_library("Halle", halle)
+    first, second = make_programme("first", cap=1), make_programme("second", cap=1)
+    ada = make_member(ADA, programme=first, library=library, number="21000001", now=NOW)
+    assert ada.state == State.HELD
+    halle.card_check = Institution.CardCheck.ROSTER
+    halle.save()
+    put_on_roster(halle, "21000001", "1944-05-18", valid_until=date(2027, 1, 1))
+    library.refresh_from_db()
+    make_member(ADA, programme=second, library=library, number="21000001", second_fact="18/05/1944", now=NOW)
+    ada.refresh_from_db()
+    assert (ada.state, ada.card.state) == (State.SEATED, Card.State.CONFIRMED)
+    assert events_of(ada) == ["applied", "seat_held", "card_confirmed", "seat_given"]

@@ -137,6 +137,17 @@ def test_refusal_says_why_and_what_to_do(reason: str, ada: Enrollment) -> None:
     assert "Kom langs aan de balie.<br>Tot dan!" in str(message.alternatives[0][0])
 
 
+def test_letter_about_the_queue_says_when_a_place_may_come_if_that_is_known(programme: Programme) -> None:
+    people = [make_member(f"m{number}@example.test", programme=programme, now=NOW) for number in range(7)]
+    bo = make_member("bo@example.test", programme=programme, now=NOW, language="en")
+    letter = Letter.objects.get(enrollment=bo, kind=Letter.Kind.IN_QUEUE)
+    assert "You can expect a place" not in str(getattr(drafts.compose(letter), "body", ""))
+    for each in people[:6]:
+        ending.give_back(enrollment_id=each.pk, by=each.user, now=timezone.now())
+    body = str(getattr(drafts.compose(letter), "body", ""))
+    assert re.search(r"\n\nYou can expect a place between .*\. It is an estimate, not a promise\.\n\n", body)
+
+
 def test_names_and_words_are_escaped_in_html_and_plain_in_text(programme: Programme) -> None:
     programme.name = "Leren & <b>lezen</b>"
     programme.save()

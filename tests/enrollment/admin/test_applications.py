@@ -6,8 +6,10 @@ import pytest
 from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from enrollment.models import Enrollment, Event, EventNote, Letter
+from enrollment import ending
+from enrollment.models import Enrollment, Event, EventNote, Letter, SeatPool
 from libraries.models import Card, Library
 from tests.factories import (
     make_coordinator,
@@ -69,6 +71,19 @@ def test_list_shows_who_applied_and_how_it_stands(ada: Enrollment, bo: Enrollmen
     html = lin.get(LIST).content.decode()
     for text in ("Ada Peeters", "Bo Wachter", "21000001", "21000002", "Permeke"):
         assert text in html
+
+
+def test_page_shows_what_the_member_reads_about_the_queue(ada: Enrollment, bo: Enrollment, lin: Client) -> None:
+    SeatPool.objects.update(cap=2)
+    people = [make_member(f"m{number}@example.test", programme=ada.pool.programme) for number in range(6)]
+    for each in [ada, bo, *people[:3]]:
+        ending.give_back(enrollment_id=each.pk, by=each.user, now=timezone.now())
+    html = " ".join(lin.get(f"{LIST}{people[5].pk}/change/").content.decode().split())
+    assert "Number 1 in the queue" in html
+    assert "What the member reads about the queue" in html
+    assert "You can expect a place between" in html
+    assert "5 people before you got a place<br><small>After that you were number 1.</small>" in html
+    assert "What the member reads about the queue" not in lin.get(f"{LIST}{people[4].pk}/change/").content.decode()
 
 
 def test_list_asks_the_same_for_few_and_for_many(

@@ -142,6 +142,43 @@ def test_who_waits_reads_the_place_in_the_queue(ada: Enrollment, programme: Prog
     ]
 
 
+def queue_that_moves(programme: Programme) -> Enrollment:
+    """Six places came free, and as many got one: Bo was number 8, and is number 2."""
+    people = [make_member(f"m{number}@example.test", programme=programme) for number in range(7)]
+    bo = make_member("bo@example.test", programme=programme)
+    for each in [Enrollment.objects.holding_seats().get(), *people[:5]]:
+        ending.give_back(enrollment_id=each.pk, by=each.user, now=timezone.now())
+    return bo
+
+
+def test_who_waits_reads_when_a_place_may_come_and_why_the_place_changed(ada: Enrollment, programme: Programme) -> None:
+    queue_that_moves(programme)
+    page = at("bo@example.test").get("/en/my/")
+    text = words_of(page)
+    assert "When will you get a place?" in text
+    assert "You can expect a place between" in text
+    assert "It is an estimate, not a promise." in text
+    assert "In the last 8 weeks, 6 places came free." in text
+    assert "6 people before you got a place After that you were number 2." in text
+    assert page.context["current"][0].in_queue == 2
+    assert "You can expect a place between" in words_of(at("bo@example.test").get("/en/join/done/"))
+
+
+def test_who_waits_reads_that_nothing_can_be_said_yet(ada: Enrollment, programme: Programme) -> None:
+    make_member("bo@example.test", programme=programme)
+    text = words_of(at("bo@example.test").get("/en/my/"))
+    assert "We cannot say yet when you will get a place. Too few places came free lately to tell." in text
+    assert "Why your place in the queue changed" not in text
+
+
+def test_who_has_a_place_or_is_passed_over_reads_nothing_of_the_queue(
+    visit: Client, ada: Enrollment, programme: Programme
+) -> None:
+    make_member("bo@example.test", programme=programme, number=ada.card.number)
+    for client in (visit, at("bo@example.test")):
+        assert "When will you get a place?" not in words_of(client.get("/en/my/"))
+
+
 def test_disputed_card_says_nothing_of_the_other(ada: Enrollment, programme: Programme) -> None:
     make_member("bo@example.test", programme=programme, number=ada.card.number, first_name="Bo")
     page = at("bo@example.test").get("/en/my/")
