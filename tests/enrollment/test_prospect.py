@@ -9,7 +9,7 @@ import pytest
 from django.utils.translation import override
 
 from catalog.models import Programme
-from enrollment import applying, cap, card_checking, ending, prioritizing, waiting_list
+from enrollment import asking, cap, card_checking, ending, prioritizing, waiting_list
 from enrollment.cap_plan import Plan, Terms
 from enrollment.models import Enrollment, Event, SeatPool
 from enrollment.reports.prospect import Expected, Prospect, Unknown, prospect_of, span
@@ -29,7 +29,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(autouse=True)
 def _english(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(applying, "ANSWERS_PER_ADDRESS", 10_000)
+    monkeypatch.setattr(asking, "ANSWERS_PER_ADDRESS", 10_000)
     with override("en"):
         yield
 

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from enrollment import applying, cap, card_checking, ending, prioritizing, seats, waiting_list
+from enrollment import applying, asking, cap, card_checking, ending, prioritizing, seats, waiting_list
 from enrollment.cap_plan import Plan, Terms
 from enrollment.models import Enrollment, SeatPool, Share
 from enrollment.reports.audit import audit
@@ -214,8 +214,8 @@ def run(budget: settings) -> None:
 @pytest.fixture(autouse=True)
 def no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """On how often a card may be asked about: here the same few people apply for years."""
-    monkeypatch.setattr(applying, "ANSWERS_PER_CARD", 10_000)
-    monkeypatch.setattr(applying, "ANSWERS_PER_ADDRESS", 10_000)
+    monkeypatch.setattr(asking, "ANSWERS_PER_CARD", 10_000)
+    monkeypatch.setattr(asking, "ANSWERS_PER_ADDRESS", 10_000)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 from django.utils.translation import override
 
 from catalog.models import Programme
-from enrollment import applying, cap, card_checking, ending, prioritizing, waiting_list
+from enrollment import asking, cap, card_checking, ending, prioritizing, waiting_list
 from enrollment.cap_plan import Plan, Terms
 from enrollment.models import Enrollment, Event, SeatPool, Share
 from enrollment.reports import turns
@@ -236,8 +236,8 @@ def live(seed: int, steps: int) -> set[str]:
 @pytest.fixture
 def no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """On how often a card may be asked about."""
-    monkeypatch.setattr(applying, "ANSWERS_PER_CARD", 10_000)
-    monkeypatch.setattr(applying, "ANSWERS_PER_ADDRESS", 10_000)
+    monkeypatch.setattr(asking, "ANSWERS_PER_CARD", 10_000)
+    monkeypatch.setattr(asking, "ANSWERS_PER_ADDRESS", 10_000)
 
 
 CAUSES = {"seat_given", "withdrawn", "priority_given", "priority_taken", "card_confirmed", "card_undisputed"}
