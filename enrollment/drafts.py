@@ -183,6 +183,11 @@ def seat_ended(enrollment: Enrollment, letter: Letter) -> Draft | None:
     )
 
 
+def merged(enrollment: Enrollment, letter: Letter) -> Draft | None:
+    """Of the other account nothing is said: should it be somebody else's after all, its address is not for this one."""
+    return Draft(subject=_("Your two accounts are one now"), facts={"email": letter.user.email})
+
+
 def _is_ready(enrollment: Enrollment) -> bool:
     provider_id = enrollment.pool.programme.provider_id
     account = ProviderAccount.objects.filter(user_id=enrollment.user_id, provider_id=provider_id).first()
@@ -201,6 +206,7 @@ TO_MEMBERS: dict[Letter.Kind, Callable[[Enrollment, Letter], Draft | None]] = {
     Letter.Kind.TERM_ENDS_SOON: term_ending,
     Letter.Kind.SEAT_RENEWED: seat_renewed,
     Letter.Kind.SEAT_ENDED: seat_ended,
+    Letter.Kind.MERGED: merged,
 }
 
 # --- And to staff ---

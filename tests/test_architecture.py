@@ -20,14 +20,14 @@ LAYERS = {
     "forms, reports, tasks, letters": "forms reports tasks letters drafts",
     "operations": (
         "applying card_checking rivalry ending renewing prioritizing waiting_list cap cap_plan provisioning"
-        " roster_uploading membership rosters people"
+        " roster_uploading membership rosters people merging merge_plan"
     ),
     "rules": "seats eligibility history scoping limits",
     "models": "models",
     "adapters, which know no models": "provider cards covers shelf secrets privacy colors doorbell roster_files",
 }
 LAYER_OF = {module: number for number, names in enumerate(LAYERS.values(), 1) for module in names.split()}
-FAMILIES = {"admin_forms": 1, "cap_forms": 1, "_admin": 1, "admin_": 1, "_forms": 2}
+FAMILIES = {"admin_forms": 1, "cap_forms": 1, "merge_forms": 1, "_admin": 1, "admin_": 1, "_forms": 2}
 OPERATIONS, MODELS, ADAPTERS = 3, 5, 6
 ANYWHERE = {"apps", "migrations", "__init__"}
 

@@ -67,6 +67,7 @@ _TOLD = frozenset(
         Kind.ACCOUNT_OPENED,
         Kind.ACCOUNT_CLOSED,
         Kind.SEAT_RENEWED,
+        Kind.MERGED,
         Kind.SEAT_ENDED,
         Kind.WITHDRAWN,
     }
@@ -104,6 +105,7 @@ def _plain_words() -> dict[str, str]:
         Kind.PRIORITY_TAKEN: _("Your priority in the queue ended"),
         Kind.ACCOUNT_OPENED: _("Your account is ready"),
         Kind.SEAT_RENEWED: _("You renewed your place"),
+        Kind.MERGED: _("Your two accounts became one"),
         Kind.ACCOUNT_CLOSED: _("Your account for the courses was closed"),
     }
 
@@ -119,6 +121,7 @@ def _ending(event: Event) -> str:
         EndReason.TERM_OVER: _("Your place has run its full time"),
         EndReason.BY_STAFF: _("Your library ended your place"),
         EndReason.CARD_REFUSED: _("Your application ended"),
+        EndReason.MERGED: _("Put together with your other application"),
     }
     return words.get(event.reason, _("Your place ended"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -42,7 +42,11 @@ def give_back(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method != "POST":
         return render(request, "enrollment/my_place_give_back.html", {"enrollment": enrollment})
     had_seat = enrollment.has_seat
-    if ending.give_back(enrollment_id=enrollment.pk, by=member_of(request), now=timezone.now()):
+    try:
+        ended = ending.give_back(enrollment_id=enrollment.pk, by=member_of(request), now=timezone.now())
+    except ending.NotYours:  # it went to another account of the same person just now
+        raise Http404 from None
+    if ended:
         tasks.ring()
         gone = _("You gave your place back. Thank you: somebody else can use it now.")
         messages.success(request, gone if had_seat else _("You left the queue."))
