@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
+from django.utils import translation
 
 from catalog.models import Programme
 from enrollment import applying, card_checking, drafts, ending, merging, prioritizing, waiting_list
@@ -146,24 +147,20 @@ def test_of_two_who_wait_the_older_application_stays(programme: Programme, mo: U
     assert told("withdrawn") == [(ada.pk, None, "merged")]
 
 
-@pytest.mark.parametrize("older", ["seated", "held", "waiting"])
-def test_who_has_a_place_keeps_it_and_takes_the_older_time(older: str, programme: Programme, mo: User) -> None:
-    """The standing decides, not the time: who is seated stays over who is held, and who is held over who waits."""
+@pytest.mark.parametrize(("mine", "others"), [("held", "waiting"), ("seated", "waiting"), ("seated", "held")])
+def test_standing_decides_before_the_time(mine: str, others: str, programme: Programme, mo: User) -> None:
+    """Who is seated stays over who is held, and who is held over who waits; all the same with the older time."""
+    ada = make_member(ADA, programme=programme, now=NOW)
     bo = make_member(BO, programme=programme, now=NOW)
-    ada = make_member(ADA, programme=programme, now=NOW + timedelta(minutes=1))
-    Enrollment.objects.filter(pk=bo.pk).update(passed_over=True)
-    enlarge(programme, 1)
-    waiting_list.serve(now=LATER)
-    if older == "held":
-        Enrollment.objects.filter(pk=bo.pk).update(passed_over=False)
-        enlarge(programme, 2)
-        waiting_list.serve(now=LATER)
-    if older != "seated":
+    enlarge(programme, 2 if others == "held" else 1)
+    waiting_list.serve(now=NOW)
+    if mine == "seated":
         confirm(ada)
+    Enrollment.objects.filter(pk=bo.pk).update(applied_at=NOW - timedelta(days=1))
     plan = merge(ada, bo, mo)
-    assert (plan.fates[0].stays, plan.fates[0].ends) == (ada, bo)
-    assert plan.fates[0].why == (Why.PLACE_HELD if older == "seated" else Why.HAS_PLACE)
-    assert again(ada).applied_at == NOW
+    why = Why.HAS_PLACE if mine == "seated" else Why.PLACE_HELD
+    assert [(fate.stays, fate.ends, fate.why) for fate in plan.fates] == [(ada, bo, why)]
+    assert (again(ada).applied_at, again(ada).state) == (NOW - timedelta(days=1), mine)
     assert SeatPool.objects.get().taken == 1
 
 
@@ -280,23 +277,6 @@ def test_of_one_number_claimed_twice_the_living_card_stays(programme: Programme,
     assert (lapsed.state, lapsed.decided_how, lapsed.user) == (Card.State.LAPSED, "merged", ada.user)
     assert (again(bo).card_id, again(bo).passed_over) == (ada.card_id, False)
     assert told("merged") == [(bo.pk, None, Why.ONLY)]
-
-
-def test_disputed_card_of_who_stays_gives_way_to_the_proved_one(programme: Programme, mo: User) -> None:
-    bo = make_member(BO, programme=programme, number="21000001", now=NOW)
-    ada = make_member(ADA, programme=programme, number="21000001", now=NOW)
-    second = make_programme("second", cap=1)
-    there = make_member(ADA, programme=second, number="21000001", now=NOW)
-    confirm_over_dispute(bo)
-    plan = merge(Enrollment.objects.get(pk=there.pk), bo, mo) if again(there).state != State.ENDED else None
-    assert plan is None
-    merge(ada, bo, mo)
-    assert (again(bo).user.email, again(bo).card.state) == (ADA, Card.State.CONFIRMED)
-
-
-def confirm_over_dispute(enrollment: Enrollment) -> None:
-    """By hand, which refuses the other claim."""
-    confirm(enrollment)
 
 
 def test_disputed_claim_moves_to_a_confirmed_card_and_gets_its_place(programme: Programme, mo: User) -> None:
@@ -515,6 +495,7 @@ def test_letter_about_the_application_that_ended_is_not_sent(programme: Programm
 # --- What people read ---
 
 
+@translation.override("en")
 def test_staff_read_what_happened_and_why(programme: Programme, mo: User) -> None:
     bo, ada = make_member(BO, programme=programme, now=NOW), make_member(ADA, programme=programme, now=NOW)
     merge(ada, bo, mo)
@@ -525,6 +506,7 @@ def test_staff_read_what_happened_and_why(programme: Programme, mo: User) -> Non
     assert [each.who for each in timeline.timeline(again(bo))] == ["the member", "the portal", mo.email]
 
 
+@translation.override("en")
 def test_member_reads_that_two_accounts_are_one(programme: Programme, mo: User) -> None:
     bo, ada = make_member(BO, programme=programme, now=NOW), make_member(ADA, programme=programme, now=NOW)
     merge(ada, bo, mo)
