@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from enrollment import waiting_list
 from enrollment.admin.disputes import DisputesView
-from enrollment.admin.prioritizing import PrioritizingAdmin, PriorityFilter
+from enrollment.admin.merging import MergingAdmin
+from enrollment.admin.prioritizing import PriorityFilter
 from enrollment.models import Enrollment, ProviderAccount
 from enrollment.reports import queue, timeline, workload
 from libraries.admin_search import SessionSearchList
@@ -61,7 +62,7 @@ class ApplicationList(SessionSearchList):
 
 
 @admin.register(Enrollment)
-class ApplicationAdmin(PrioritizingAdmin):
+class ApplicationAdmin(MergingAdmin):
     institution_path = "share__institution"
     list_display = ("member", "number", "library", "state", "card_state", "applied", "held_until", "place")
     list_filter = (

@@ -8,6 +8,7 @@ import pytest
 
 from catalog.models import Programme
 from enrollment import applying, ending, merging, seats
+from enrollment.merge_plan import Obstacle
 from enrollment.models import Enrollment, SeatPool
 from enrollment.reports.audit import audit
 from libraries.models import User
@@ -89,7 +90,7 @@ def test_two_merges_of_one_account_at_once_are_one(programme: Programme, togethe
     mo = make_coordinator()
     ada, bo, cy = (make_member(f"{n}@example.test", programme=programme, now=NOW).user for n in ("ada", "bo", "cy"))
     answers = together([merge(ada, bo, mo), merge(cy, bo, mo), merge(ada, bo, mo)])
-    assert [error.obstacle for error in failures(answers)] == [merging.Obstacle.INACTIVE] * 2
+    assert [error.obstacle for error in failures(answers)] == [Obstacle.INACTIVE] * 2
     check()
 
 
@@ -97,7 +98,7 @@ def test_merging_each_into_the_other_at_once_leaves_one(programme: Programme, to
     mo = make_coordinator()
     ada, bo = (make_member(f"{n}@example.test", programme=programme, now=NOW).user for n in ("ada", "bo"))
     answers = together([merge(ada, bo, mo), merge(bo, ada, mo)])
-    assert [error.obstacle for error in failures(answers)] == [merging.Obstacle.INACTIVE]
+    assert [error.obstacle for error in failures(answers)] == [Obstacle.INACTIVE]
     assert User.objects.filter(pk__in=[ada.pk, bo.pk], is_active=True).count() == 1
     check()
 
