@@ -86,6 +86,7 @@ def _enter(*, user: User, pool_id: int, application: Application, answer: Answer
     institution_id, number = application.library.institution_id, application.number
     pools, cards = rivalry.lock_number(institution_id, number, and_pools=[pool_id])
     pool = pools[pool_id]
+    _note_names(user, application)
     earlier, share = _open_application(user, pool), _share(pool, application)
     if earlier is not None and _is_same(earlier, application):
         return earlier
@@ -94,7 +95,6 @@ def _enter(*, user: User, pool_id: int, application: Application, answer: Answer
     reasons = reasons_against(user, pool, share, applied=earlier is not None, proved=proved or own, now=now)
     if share is None or reasons:
         raise Ineligible(reasons)
-    _note_names(user, application)
     card = card_checking.claim(
         pools, cards, user=user, library=application.library, number=number, answer=answer, now=now
     )
@@ -104,9 +104,12 @@ def _enter(*, user: User, pool_id: int, application: Application, answer: Answer
 
 
 def _note_names(user: User, application: Application) -> None:
+    """It also locks the person, before their applications are read: the account may be merged with another just now."""
     user.first_name, user.last_name = application.first_name, application.last_name
     user.language = application.language
-    user.save(update_fields=["first_name", "last_name", "language"])
+    names = {"first_name": user.first_name, "last_name": user.last_name, "language": user.language}
+    if not User.objects.filter(pk=user.pk, is_active=True).update(**names):
+        raise Ineligible([Reason.ACCOUNT_CLOSED])
 
 
 def _insert(share: Share, card: Card, application: Application, *, now: datetime) -> Enrollment:

@@ -264,6 +264,11 @@ def seat_ended(enrollment: Enrollment, letter: Letter) -> Draft | None:
     )
 
 
+def merged(enrollment: Enrollment, letter: Letter) -> Draft | None:
+    """Of the other account nothing is said: should it be somebody else's after all, its address is not for this one."""
+    return Draft(subject=_("Your two accounts are one now"), facts={"email": letter.user.email})
+
+
 def _is_ready(enrollment: Enrollment) -> bool:
     provider_id = enrollment.pool.programme.provider_id
     account = ProviderAccount.objects.filter(user_id=enrollment.user_id, provider_id=provider_id).first()
@@ -287,6 +292,7 @@ TO_MEMBERS: dict[Letter.Kind, Callable[[Enrollment, Letter], Draft | None]] = {
     Letter.Kind.SEAT_RENEWED: seat_renewed,
     Letter.Kind.SEAT_ENDED: seat_ended,
     Letter.Kind.PROGRAMME_CLOSES: programme_closes,
+    Letter.Kind.MERGED: merged,
 }
 
 # --- And to staff: in figures, without a word about anybody ---

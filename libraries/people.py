@@ -26,7 +26,8 @@ def at(email: str, *, language: str) -> User:
 def forget_strangers(*, now: datetime) -> int:
     """Erase people whose address was typed but never proved by a code; say how many."""
     strangers = User.objects.filter(last_login=None, date_joined__lt=now - STRANGER_FOR, is_staff=False, cards=None)
-    deleted, _by_model = strangers.delete()
+    # A closed account was somebody's.
+    deleted, _by_model = strangers.filter(is_active=True).delete()
     return deleted
 
 

@@ -20,14 +20,23 @@ LAYERS = {
     "forms, reports, tasks, letters": "forms reports tasks letters drafts",
     "operations": (
         "applying asking moving new_cards card_checking rivalry ending renewing lapsing using announcing prioritizing"
-        " waiting_list cap cap_plan closing provisioning reminding scarcity roster_uploading membership rosters people"
+        " waiting_list cap cap_plan closing provisioning reminding scarcity merging merge_plan roster_uploading"
+        " membership rosters people"
     ),
     "rules": "seats share_moves eligibility history scoping limits",
     "models": "models",
     "adapters, which know no models": "provider cards covers shelf secrets privacy colors doorbell roster_files",
 }
 LAYER_OF = {module: number for number, names in enumerate(LAYERS.values(), 1) for module in names.split()}
-FAMILIES = {"admin_forms": 1, "cap_forms": 1, "closing_forms": 1, "_admin": 1, "admin_": 1, "_forms": 2}
+FAMILIES = {
+    "admin_forms": 1,
+    "cap_forms": 1,
+    "closing_forms": 1,
+    "merge_forms": 1,
+    "_admin": 1,
+    "admin_": 1,
+    "_forms": 2,
+}
 OPERATIONS, MODELS, ADAPTERS = 3, 5, 6
 ANYWHERE = {"apps", "migrations", "__init__"}
 

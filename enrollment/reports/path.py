@@ -73,6 +73,7 @@ _TOLD = frozenset(
         Kind.ACCOUNT_OPENED,
         Kind.ACCOUNT_CLOSED,
         Kind.SEAT_RENEWED,
+        Kind.MERGED,
         Kind.SEAT_ENDED,
         Kind.WITHDRAWN,
     }
@@ -135,6 +136,7 @@ def _plain_words() -> dict[str, str]:
         Kind.PRIORITY_TAKEN: _("Your priority in the queue ended"),
         Kind.ACCOUNT_OPENED: _("Your account is ready"),
         Kind.SEAT_RENEWED: _("You renewed your place"),
+        Kind.MERGED: _("Your two accounts became one"),
         Kind.ACCOUNT_CLOSED: _("Your account for the courses was closed"),
     }
 
@@ -155,6 +157,7 @@ def _ending(event: Event, enrollment: Enrollment) -> str:
         EndReason.UNUSED: _("Your place ended, because it was not used"),
         EndReason.CARD_LAPSED: _("Your place ended, because your card was no longer valid"),
         EndReason.PROGRAMME_CLOSED: _("Your application ended, because the programme has ended"),
+        EndReason.MERGED: _("Put together with your other application"),
     }
     return words.get(event.reason, _("Your place ended"))
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from enrollment import prioritizing, seats
+from enrollment import merge_plan, prioritizing, seats
 from enrollment.models import Enrollment, Event, Letter
 from libraries.models import Card, Institution, User
 
@@ -46,6 +46,7 @@ LETTER_TROUBLES = {
 _WORDS = {
     **{choice.value: choice.label for choice in Letter.Kind},
     **{choice.value: choice.label for choice in prioritizing.Reason},
+    **{choice.value: choice.label for choice in merge_plan.Why},
     **{choice.value: choice.label for choice in Institution.CardCheck},
     **{choice.value: choice.label for choice in Card.Refusal},
     **{choice.value: choice.label for choice in Enrollment.EndReason},
@@ -66,11 +67,13 @@ def timeline(enrollment: Enrollment) -> list[Line]:
     """Oldest first; with two queries."""
     events = list(Event.objects.filter(enrollment_id=enrollment.pk).select_related("note").order_by("at", "id"))
     names = names_of(event.actor_id for event in events)
+    # Who applied may have had another account then.
+    members = {enrollment.user_id, *(event.actor_id for event in events if event.kind == Event.Kind.APPLIED)}
     return [
         Line(
             event.at,
             event.get_kind_display(),
-            _("the member") if event.actor_id == enrollment.user_id else names.get(event.actor_id, _("the portal")),
+            _("the member") if event.actor_id in members else names.get(event.actor_id, _("the portal")),
             why(event),
             event.note.words if hasattr(event, "note") else "",
         )

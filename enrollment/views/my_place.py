@@ -43,7 +43,11 @@ def give_back(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method != "POST":
         return render(request, "enrollment/my_place_give_back.html", {"enrollment": enrollment, "closed": closed})
     had_seat = enrollment.has_seat
-    if ending.give_back(enrollment_id=enrollment.pk, by=member_of(request), now=timezone.now()):
+    try:
+        ended = ending.give_back(enrollment_id=enrollment.pk, by=member_of(request), now=timezone.now())
+    except ending.NotYours:  # it went to another account of the same person just now
+        raise Http404 from None
+    if ended:
         tasks.ring()
         thanks = _("You gave your place back. Thank you: somebody else can use it now.")
         gone = _("You gave your place back.") if closed else thanks

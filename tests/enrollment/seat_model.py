@@ -16,8 +16,12 @@ HOLD, TERM = timedelta(days=14), relativedelta(months=12)
 
 @dataclass
 class Claim:
+    """`card`: whose it was when it was given; people who turn out to be one have several."""
+
     person: str
     share: str
+    card: str
+    at: datetime
     turn: int
     state: str = "waiting"
     passed_over: bool = False
@@ -28,16 +32,21 @@ class Claim:
     def has_seat(self) -> bool:
         return self.state in ("held", "seated")
 
+    @property
+    def standing(self) -> int:
+        return ("seated", "held", "waiting").index(self.state) + self.passed_over
+
 
 @dataclass
 class Seats:
-    """`proved`: whose card is confirmed; it stays so when a seat ends."""
+    """`proved`: whose card is confirmed; it stays so when a seat ends. `gone`: who turned out to be somebody else."""
 
     cap: int
     shares: dict[str, Terms]
     planned: int | None = None
     claims: list[Claim] = field(default_factory=list)
     proved: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
 
     # --- What there is ---
 
@@ -57,16 +66,22 @@ class Seats:
 
     def line(self) -> list[Claim]:
         waiting = [claim for claim in self.claims if claim.state == "waiting" and not claim.passed_over]
-        return sorted(waiting, key=lambda claim: (not claim.first, claim.turn))
+        return sorted(waiting, key=lambda claim: (not claim.first, claim.at, claim.turn))
+
+    def all_before(self, claim: Claim) -> list[Claim]:
+        """Everybody who waits and was first, those who are passed over too: their turn comes with their card."""
+        waiting = [each for each in self.claims if each.state == "waiting"]
+        mine = (not claim.first, claim.at, claim.turn)
+        return [each for each in waiting if (not each.first, each.at, each.turn) < mine]
 
     # --- What happens ---
 
     def apply(self, person: str, share: str, now: datetime) -> None:
-        self.claims.append(Claim(person, share, turn=len(self.claims)))
+        self.claims.append(Claim(person, share, person, now, turn=len(self.claims)))
         self._give(now)
 
     def confirm(self, claim: Claim, now: datetime) -> None:
-        self.proved.add(claim.person)
+        self.proved.add(claim.card)
         claim.passed_over = False
         if claim.state == "held":
             claim.state, claim.until = "seated", now + TERM
@@ -78,6 +93,17 @@ class Seats:
         if had_seat:
             self._sink()
         self._give(now)
+
+    def merge(self, keep: str, other: str, now: datetime) -> None:
+        two = [claim for person in (keep, other) if (claim := self.open_claim(person))]
+        if len(two) == 2:
+            stays, ends = sorted(two, key=lambda claim: (claim.standing, claim.at, claim.turn))
+            not_first, stays.at = min((not claim.first, claim.at) for claim in two)
+            stays.first = not not_first
+            self.end(ends, now)
+        for claim in self.claims:
+            claim.person = keep if claim.person == other else claim.person
+        self.gone.add(other)
 
     def set_cap(self, number: int, now: datetime) -> bool:
         """Says whether it may be so."""
@@ -118,7 +144,7 @@ class Seats:
 
     def _give(self, now: datetime) -> None:
         while next_one := next(self._may_have_a_seat(now), None):
-            proved = next_one.person in self.proved
+            proved = next_one.card in self.proved
             next_one.state, next_one.until = ("seated", now + TERM) if proved else ("held", now + HOLD)
 
     def _may_have_a_seat(self, now: datetime) -> Iterator[Claim]:

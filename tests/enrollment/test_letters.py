@@ -107,7 +107,7 @@ def owe(kind: str, programme: Programme) -> Letter:
         Letter.objects.owe(kind, member, now=NOW)
     if kind == Letter.Kind.ACCOUNT_READY:
         open_account(member)
-    if kind == Letter.Kind.SEAT_GIVEN:
+    if kind in (Letter.Kind.SEAT_GIVEN, Letter.Kind.MERGED):
         Letter.objects.owe(kind, member, now=NOW)
     return Letter.objects.get(enrollment=member, kind=kind)
 

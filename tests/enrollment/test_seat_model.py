@@ -23,7 +23,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from enrollment import applying, asking, cap, card_checking, ending, prioritizing, seats, waiting_list
+from enrollment import (
+    applying,
+    asking,
+    cap,
+    card_checking,
+    ending,
+    merge_plan,
+    merging,
+    prioritizing,
+    seats,
+    waiting_list,
+)
 from enrollment.cap_plan import Plan, Terms
 from enrollment.models import Enrollment, SeatPool, Share
 from enrollment.reports.audit import audit
@@ -89,9 +100,15 @@ class SeatsMachine(RuleBasedStateMachine):
 
     @rule(person=st.sampled_from(PEOPLE), share=st.sampled_from(INSTITUTIONS))
     def apply(self, person: str, share: str) -> None:
-        """With the same card as before, if they ever applied."""
+        """With the same card as before, if they ever applied; in vain with an account that was merged into another, or
+        where another card of theirs carries an application."""
         share = self.share_of.setdefault(person, share)
-        if self.model.open_claim(person) is None:
+        claim = self.model.open_claim(person)
+        if person in self.model.gone or (claim and claim.card != person):
+            with pytest.raises(applying.Ineligible):
+                self._apply(person, share)
+            return
+        if claim is None:
             self.model.apply(person, share, self.now)
         self._apply(person, share)
 
@@ -143,6 +160,20 @@ class SeatsMachine(RuleBasedStateMachine):
             prioritizing.take_back(**told)
 
     # --- What the coordinator does ---
+
+    @rule(two=st.lists(st.sampled_from(PEOPLE), min_size=2, max_size=2, unique=True))
+    def merge(self, two: list[str]) -> None:
+        """What the preview says is what is done, and nobody else stands behind more claims than before."""
+        keep, other = (User.objects.filter(email=f"{person}@example.test").first() for person in two)
+        if keep is None or other is None or set(two) & self.model.gone:
+            return
+        others = [claim for claim in self.model.claims if claim.state == "waiting" and claim.person not in two]
+        ahead = [len(self.model.all_before(claim)) for claim in others]
+        self.model.merge(two[0], two[1], self.now)
+        told: dict[str, Any] = {"keep_user_id": keep.pk, "other_user_id": other.pk, "by": self.mo, "now": self.now}
+        merging.merge(**told, words="The same", expected=merging.preview(**told).fingerprint)
+        for claim, before in zip(others, ahead, strict=True):
+            assert len(self.model.all_before(claim)) <= before
 
     @rule(number=caps)
     def set_cap(self, number: int) -> None:
@@ -198,7 +229,7 @@ class SeatsMachine(RuleBasedStateMachine):
         return [claim for claim in self.model.claims if claim.state != "ended"]
 
     def _unproved(self) -> list[Claim]:
-        return [claim for claim in self._open() if claim.person not in self.model.proved]
+        return [claim for claim in self._open() if claim.card not in self.model.proved]
 
     def _row(self, claim: Claim) -> Enrollment:
         return Enrollment.objects.select_related("user").order_by("id")[self.model.claims.index(claim)]
@@ -245,5 +276,13 @@ def test_model_finds_what_is_wrong(mutant: str, monkeypatch: pytest.MonkeyPatch)
     assert old in seats._GIVE
     monkeypatch.setattr(seats, "_GIVE", seats._GIVE.replace(old, new))
     monkeypatch.setattr(seats, "_FORESEE", seats._FORESEE.replace(old, new))
+    with pytest.raises((AssertionError, IntegrityError)):
+        run(settings(QUIET, max_examples=40, derandomize=True, report_multiple_bugs=False, phases=[Phase.generate]))
+
+
+@pytest.mark.slow
+@pytest.mark.django_db
+def test_model_finds_that_the_wrong_application_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merge_plan, "_standing", lambda enrollment: 0)
     with pytest.raises((AssertionError, IntegrityError)):
         run(settings(QUIET, max_examples=40, derandomize=True, report_multiple_bugs=False, phases=[Phase.generate]))

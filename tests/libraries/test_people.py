@@ -52,6 +52,7 @@ def test_strangers_are_forgotten_after_a_day_and_nobody_else() -> None:
     make_user("stranger@example.test", date_joined=LONG_AGO)
     make_user("new@example.test", date_joined=NOW - timedelta(hours=23))
     make_user("came@example.test", date_joined=LONG_AGO, last_login=LONG_AGO)
+    make_user("merged@example.test", date_joined=LONG_AGO, is_active=False)
     make_librarian(date_joined=LONG_AGO)
     make_library()
     ada = make_member(programme=make_programme(), now=NOW).user
@@ -61,6 +62,7 @@ def test_strangers_are_forgotten_after_a_day_and_nobody_else() -> None:
         "ada@example.test",
         "came@example.test",
         "lin@example.test",
+        "merged@example.test",
         "new@example.test",
     ]
 

@@ -9,7 +9,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from enrollment.models import ProviderAccount
 from libraries.models import User
-from tests.factories import make_librarian
+from tests.factories import make_coordinator, make_librarian
 from tests.workplace import Scene, make_scene, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -111,4 +111,21 @@ def test_librarian_at_work_with_a_clean_console(page: Page, live_server: LiveSer
     page.set_input_files("input[type=file]", {"name": "cards.csv", "mimeType": "text/csv", "buffer": content})
     page.get_by_role("button", name="Send the file").click()
     assert page.locator("#report").inner_text() == "Checked: nothing has changed"
+    assert said == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_coordinator_puts_two_accounts_together(page: Page, live_server: LiveServer, scene: Scene, width: int) -> None:
+    said = go_in(page, live_server, make_coordinator())
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"{live_server.url}/en/admin/enrollment/enrollment/{scene.ada.pk}/change/")
+    page.get_by_role("link", name="Same person as…").click()
+    page.get_by_label("The other application or account").fill("bo@example.test")
+    page.get_by_role("button", name="Compare the two").click()
+    assert "bo@" not in page.url
+    assert page.get_by_label("ada@example.test").is_checked()
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    page.get_by_label("How do you know").fill("Came to the desk with the card.")
+    page.get_by_role("button", name="Put the two together").click()
+    assert page.locator(".messagelist").inner_text() == "The two accounts are one now. The person gets a letter."
     assert said == []

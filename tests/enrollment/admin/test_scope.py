@@ -42,7 +42,7 @@ def addresses() -> Iterator[str]:
         for pk in model._default_manager.values_list("pk", flat=True):
             yield from (reverse(f"{name}_{page}", args=[pk]) for page in ("change", "history", "delete"))
     for pk in Enrollment.objects.values_list("pk", flat=True):
-        yield reverse("admin:enrollment_enrollment_act", args=[pk])
+        yield from (reverse(f"admin:enrollment_enrollment_{page}", args=[pk]) for page in ("act", "merge", "card"))
     for pool in SeatPool.objects.all():
         yield from (reverse(f"admin:enrollment_seatpool_{page}", args=[pool.pk]) for page in ("cap", "close", "reopen"))
     for pk in ProviderAccount.objects.values_list("pk", flat=True):
@@ -167,6 +167,8 @@ def forged(scene: Scene) -> Iterator[tuple[str, dict[str, Any]]]:
         yield reverse("admin:enrollment_enrollment_act", args=[pk]), {"action": action, **more}
     yield applications, {"action": "delete_selected", "_selected_action": pk, "post": "yes", "index": "0"}
     yield reverse("admin:enrollment_enrollment_disputes"), {"card": str(scene.cy.card_id)}
+    both = {"other_id": str(scene.cy.user_id), "keep": str(scene.cy.user_id), "words": "The same."}
+    yield from ((reverse("admin:enrollment_enrollment_merge", args=[each]), both) for each in (pk, scene.ada.pk))
     pool = scene.programme.pool.pk
     yield reverse("admin:enrollment_seatpool_cap", args=[pool]), {"cap": "50", "reason": "More.", "apply": "yes"}
     account = ProviderAccount.objects.get(user=scene.cy.user).pk

@@ -283,6 +283,18 @@ def test_language_of_letters_can_be_chosen(visit: Client, ada: Enrollment) -> No
     assert User.objects.get(pk=ada.user_id).language == "fr"
 
 
+def test_place_that_went_to_another_account_just_now_is_not_found(
+    visit: Client, ada: Enrollment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two accounts were put together between the look and the lock."""
+
+    def give_back(**told: Any) -> bool:
+        raise ending.NotYours
+
+    monkeypatch.setattr(ending, "give_back", give_back)
+    assert visit.post(f"/en/my/{ada.pk}/give-back/").status_code == 404
+
+
 @pytest.mark.parametrize("address", ["/en/my/", "/en/my/1/give-back/", "/en/join/card/", "/en/join/done/"])
 def test_page_is_kept_by_no_cache(visit: Client, address: str) -> None:
     assert "no-store" in visit.get(address)["Cache-Control"]
