@@ -21,6 +21,7 @@ from django.db import connection, transaction
 
 from enrollment import applying, ending, rivalry, seats
 from enrollment.models import Enrollment, SeatPool
+from libraries import membership
 from tests.concurrency import rush, rush_checker
 from tests.concurrency.rush_clients import make_world
 from tests.concurrency.rush_findings import Finding, Kind
@@ -77,6 +78,13 @@ def without_condition(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @contextmanager
 def without_looking_for_applications(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(applying, "_open_application", lambda user, pool: None)
+    yield
+
+
+@contextmanager
+def without_looking_for_claims(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nobody sees that a card number is claimed already."""
+    monkeypatch.setattr(membership, "open_cards", lambda institution_id, number: [])
     yield
 
 
@@ -139,13 +147,15 @@ def _ways(name: str) -> tuple[str, str]:
 
 # What is missing, and what is found then. What the database repeats is first missed in the code: alone, it is caught by
 # the database, which lets the operation break.
-UNIQUE = [dropped("enrollment_open_once_per_person"), dropped("enrollment_open_once_per_card")]
+ONCE = [dropped("enrollment_open_once_per_person"), dropped("enrollment_open_once_per_card")]
+ONE_NUMBER = [dropped("card_number_claimed_once"), dropped("card_open_once_per_person")]
 MUTANTS: dict[str, tuple[list[Any], Kind]] = {
     "pool lock": ([without_pool_lock], Kind.STUCK),
     "pool lock, check on the cap": ([without_pool_lock, dropped("pool_taken_within_cap")], Kind.OVER_CAP),
     "conditional transition": ([without_condition], Kind.DOUBLED),
     "look for an application": ([without_looking_for_applications], Kind.STUCK),
-    "look for an application, unique indexes": ([without_looking_for_applications, *UNIQUE], Kind.DOUBLED),
+    "look for an application, unique indexes": ([without_looking_for_applications, *ONCE], Kind.DOUBLED),
+    "look for claims, unique indexes": ([without_looking_for_claims, *ONE_NUMBER], Kind.DOUBLED),
     "commit": ([without_commits], Kind.LOST),
     "queue order": ([without_order], Kind.PASSED_OVER),
 }
