@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from random import Random, random
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,24 +23,23 @@ from enrollment import applying, ending, rivalry, seats
 from enrollment.models import Enrollment, SeatPool
 from libraries import membership
 from tests.concurrency import rush, rush_checker
-from tests.concurrency.rush_clients import make_world
+from tests.concurrency.rush_clients import World, make_world
 from tests.concurrency.rush_findings import Finding, Kind
 
 pytestmark = [pytest.mark.concurrency, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
-OPERATIONS = int(os.environ.get("RUSH_OPERATIONS", "256"))
+OPERATIONS = int(os.environ.get("RUSH_OPERATIONS", "192"))
 SEED = int(os.environ.get("RUSH_SEED") or (Random().randrange(10**6) if "RUSH_OPERATIONS" in os.environ else 1))
-FEW = 128
 
 
-def rushed(tmp_path: Path, *, people: int, cap: int, seed: int = 1, **more: Any) -> list[Finding]:
+def rushed(world: World, tmp_path: Path, *, seed: int = 1, **more: int) -> list[Finding]:
     path = tmp_path / f"rush-{seed}.jsonl"
-    now = rush.run(make_world(people=people, cap=cap), seed=seed, path=path, **more)
+    now = rush.run(world, seed=seed, path=path, **more)
     return rush_checker.check(path, now=now)
 
 
 def test_nothing_is_lost_doubled_over_the_cap_passed_over_or_stuck(tmp_path: Path) -> None:
-    found = rushed(tmp_path, seed=SEED, operations=OPERATIONS, people=120, cap=30)
+    found = rushed(make_world(people=120, cap=30), tmp_path, seed=SEED, operations=OPERATIONS)
     assert found == [], f"RUSH_SEED={SEED} RUSH_OPERATIONS={OPERATIONS}, history in {tmp_path}"
 
 
@@ -68,7 +67,7 @@ def without_condition(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     def stale(enrollment_id: int) -> tuple[rivalry.Pools, Enrollment]:
         before = Enrollment.objects.select_related("share").get(pk=enrollment_id)
-        time.sleep(0.05)
+        time.sleep(0.2)
         return lock(enrollment_id)[0], before
 
     monkeypatch.setattr(ending, "_lock", stale)
@@ -78,6 +77,7 @@ def without_condition(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @contextmanager
 def without_looking_for_applications(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(applying, "_open_application", lambda user, pool: None)
+    monkeypatch.setattr(seats, "_TRIES", 1)
     yield
 
 
@@ -92,11 +92,13 @@ def without_looking_for_claims(monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 def without_commits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Some of what was decided is forgotten, after the answer was given."""
 
+    dice = Random(1)
+
     @contextmanager
     def forgetful() -> Iterator[None]:
         with transaction.atomic():
             yield
-            if random() < 0.2:
+            if dice.random() < 0.2:
                 transaction.set_rollback(True)
 
     monkeypatch.setattr(seats, "transaction", SimpleNamespace(atomic=forgetful))
@@ -163,9 +165,9 @@ MUTANTS: dict[str, tuple[list[Any], Kind]] = {
 
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_without_a_guard_the_rush_is_found_out(mutant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    guards, kind = MUTANTS[mutant]
+    (guards, kind), world = MUTANTS[mutant], make_world(people=12, cap=3)
     with ExitStack() as stack:
         for without in guards:
             stack.enter_context(without(monkeypatch))
-        found = rush_checker.kinds(rushed(tmp_path, people=18, cap=4, clients=32, operations=FEW))
+        found = rush_checker.kinds(rushed(world, tmp_path, clients=32, operations=96))
     assert found[kind] > 0
