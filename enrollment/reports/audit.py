@@ -210,11 +210,12 @@ CHECKS = (
         "events_agree",
         _("What is on record agrees with how things are."),
         "enrollment",
+        # The last that was written under the pool's lock: who waited for the lock tells an earlier time.
         f"""
             SELECT e.id FROM enrollment_enrollment e LEFT JOIN LATERAL (
                 SELECT v.kind FROM enrollment_event v
                 WHERE v.enrollment_id = e.id AND v.kind IN ({", ".join(repr(kind) for kind in _TURNS)})
-                ORDER BY v.at DESC, v.id DESC LIMIT 1
+                ORDER BY v.id DESC LIMIT 1
             ) last ON true
             WHERE ({_AGREES}) IS NOT TRUE""",
         slow=True,

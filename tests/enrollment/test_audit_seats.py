@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection
 from django.utils import timezone
 
-from enrollment import card_checking
+from enrollment import card_checking, ending
 from enrollment.models import Enrollment, Event, ProviderAccount, SeatPool, Share
 from enrollment.reports.audit import CHECKS, IN_VAIN, MOST_NAMED, audit
 from libraries.models import Card
@@ -47,6 +47,13 @@ def share() -> Share:
 
 
 def test_everything_agrees_at_first() -> None:
+    assert broken() == {}
+
+
+def test_decisions_count_in_the_order_they_were_made_whatever_time_they_tell(ada: Enrollment) -> None:
+    """Ada clicked a moment before the librarian, whose decision came first."""
+    assert ada.seated_at is not None
+    ending.give_back(enrollment_id=ada.pk, by=ada.user, now=ada.seated_at - timedelta(milliseconds=1))
     assert broken() == {}
 
 
