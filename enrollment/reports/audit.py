@@ -202,9 +202,11 @@ CHECKS = (
         _("No card waits too long for its check."),
         "enrollment",
         """
-            SELECT e.id FROM enrollment_enrollment e JOIN libraries_card c ON c.id = e.card_id
-            WHERE e.state <> 'ended' AND c.state IN ('claimed', 'disputed')
-                AND greatest(e.applied_at, c.claimed_at, c.valid_until) < %(unanswered)s""",
+            SELECT e.id FROM enrollment_enrollment e
+            JOIN libraries_card c ON c.id = e.card_id LEFT JOIN libraries_card n ON n.id = e.next_card_id
+            WHERE e.state <> 'ended' AND (
+                c.state IN ('claimed', 'disputed') AND greatest(e.applied_at, c.valid_until) < %(unanswered)s
+                OR n.claimed_at < %(unanswered)s)""",
     ),
     Check(
         "events_agree",

@@ -21,7 +21,7 @@ from typing import Any, TextIO
 from django.db import DatabaseError, connection
 from django.db.models import Model
 
-from enrollment import applying, cap, card_checking, ending, prioritizing, renewing
+from enrollment import applying, asking, cap, card_checking, ending, prioritizing, renewing
 from enrollment.models import Enrollment
 from libraries.models import Card
 from tests.concurrency.rush_clients import SWEEPS, Step, World, client
@@ -34,7 +34,7 @@ TICK = timedelta(hours=2)
 PATIENCE, PER_OPERATION = 120.0, 0.5
 REFUSALS = (
     applying.Ineligible,
-    applying.TooManyTries,
+    asking.TooManyTries,
     cap.CannotChange,
     cap.Overtaken,
     card_checking.CannotDecide,

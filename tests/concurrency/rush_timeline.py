@@ -29,9 +29,6 @@ PRIORITIES = {Event.Kind.PRIORITY_GIVEN: Enrollment.FIRST, Event.Kind.PRIORITY_T
 
 @dataclass
 class Claim:
-    """`passed_over`: as far as the timeline tells. That a disputed number came free is no event, so somebody may be
-    next without being known here to be."""
-
     pk: int
     institution_id: int | None
     user_id: int | None
@@ -107,7 +104,7 @@ class Timeline:
         claim.priority = PRIORITIES.get(Event.Kind(event.kind), claim.priority)
         if event.kind in (Event.Kind.CARD_DISPUTED, Event.Kind.HOLD_LAPSED):
             claim.passed_over = True
-        if event.kind == Event.Kind.CARD_CONFIRMED:
+        if event.kind in (Event.Kind.CARD_CONFIRMED, Event.Kind.CARD_UNDISPUTED):
             claim.passed_over = False
 
     # --- What must be so ---

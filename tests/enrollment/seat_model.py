@@ -97,8 +97,9 @@ class Seats:
     def merge(self, keep: str, other: str, now: datetime) -> None:
         two = [claim for person in (keep, other) if (claim := self.open_claim(person))]
         if len(two) == 2:
-            stays, ends = sorted(two, key=lambda claim: (claim.standing, claim.at, claim.turn))
-            not_first, stays.at = min((not claim.first, claim.at) for claim in two)
+            stays, ends = sorted(two, key=lambda claim: (claim.standing, not claim.first, claim.at, claim.turn))
+            counting = [claim for claim in two if not claim.passed_over] or two
+            not_first, stays.at = min((not claim.first, claim.at) for claim in counting)
             stays.first = not not_first
             self.end(ends, now)
         for claim in self.claims:

@@ -17,7 +17,14 @@ from enrollment import card_checking, ending
 from enrollment.models import Enrollment, Event, ProviderAccount, SeatPool, Share
 from enrollment.reports.audit import CHECKS, IN_VAIN, MOST_NAMED, audit
 from libraries.models import Card
-from tests.factories import make_coordinator, make_librarian, make_library, make_member, make_programme
+from tests.factories import (
+    make_coordinator,
+    make_institution,
+    make_librarian,
+    make_library,
+    make_member,
+    make_programme,
+)
 from tests.workplace import sign_in
 
 pytestmark = pytest.mark.django_db
@@ -113,6 +120,23 @@ def unanswered() -> dict[str, list[int]]:
     return {"applications_answered": [of("bo").pk]}
 
 
+def new_card_unanswered() -> dict[str, list[int]]:
+    ada = of("ada")
+    long_ago = timezone.now() - timedelta(days=40)
+    new = Card.objects.create(
+        user=ada.user, library=ada.card.library, institution=ada.card.institution, number="21007", claimed_at=long_ago
+    )
+    Enrollment.objects.filter(pk=ada.pk).update(next_card=new)
+    return {"applications_answered": [ada.pk]}
+
+
+def counted_elsewhere() -> dict[str, list[int]]:
+    """Cy waits, and so should count at the institution of the card at once."""
+    there = Share.objects.create(pool=share().pool, institution=make_institution("halle"))
+    Enrollment.objects.filter(pk=of("cy").pk).update(share=there)
+    return {"counted_at_home": [of("cy").pk]}
+
+
 def no_event() -> dict[str, list[int]]:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL leerkaart.retention = 'on'")
@@ -130,6 +154,8 @@ BREAKS = (
     no_account,
     no_seat,
     unanswered,
+    new_card_unanswered,
+    counted_elsewhere,
     no_event,
 )
 
