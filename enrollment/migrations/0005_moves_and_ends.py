@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("enrollment", "0004_plans_and_terms"),
-        ("libraries", "0003_expiring_cards"),
+        ("libraries", "0003_finding_cards"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

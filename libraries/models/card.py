@@ -104,6 +104,8 @@ class Card(models.Model):
         ]
         indexes = [
             models.Index(fields=["institution", "state"], name="card_institution_state"),
+            # Every claim asks who else has the number, in whatever state.
+            models.Index(fields=["institution", "number"], name="card_institution_number"),
             models.Index(fields=["valid_until"], condition=Q(state="confirmed"), name="card_confirmed_until"),
         ]
 

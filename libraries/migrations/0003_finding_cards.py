@@ -11,6 +11,10 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddIndex(
             model_name="card",
+            index=models.Index(fields=["institution", "number"], name="card_institution_number"),
+        ),
+        migrations.AddIndex(
+            model_name="card",
             index=models.Index(
                 condition=models.Q(("state", "confirmed")), fields=["valid_until"], name="card_confirmed_until"
             ),
