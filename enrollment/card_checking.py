@@ -22,6 +22,11 @@ class Obstacle(models.TextChoices):
     NOT_YOURS = "not_yours", _("This card belongs to another institution.")
     DECIDED = "decided", _("This card has already been decided about.")
     OWN_CARD = "own_card", _("You cannot decide about your own card.")
+    NEW_CARD_WAITS = "new_card_waits", _("This person has given a new card. It has to be decided about first.")
+    HAS_PLACE = (
+        "has_place",
+        _("This card was confirmed before, and carries a place. Confirm it again, or end the place."),
+    )
     CONFIRMED_RIVAL = (
         "confirmed_rival",
         _("Somebody else's card with this number is confirmed: settle the dispute."),
@@ -66,6 +71,7 @@ def refuse(*, card_id: int, reason: Card.Refusal, by: User, now: datetime, words
     any more goes to the oldest who disputed it."""
     pools, _cards, card = _lock(card_id)
     _check(card, by)
+    _check_loses_nothing(card)
     _refuse(pools, card, by=by, how=BY_HAND, reason=reason, now=now, words=words)
     rivalry.hand_on(pools, card.institution_id, card.number, now=now, by=by)
     rivalry.allocate(pools, now=now)
@@ -84,11 +90,12 @@ def confirm_by_hand(
 ) -> None:
     """The card and what stands on it, within the same locks; rivals are refused before."""
     membership.confirm(card, by=by, how=BY_HAND, now=now, valid_until=valid_until)
-    _carry(pools, card, by=by, now=now, words=words)
+    carry(pools, card, by=by, now=now, words=words)
 
 
-def _carry(pools: rivalry.Pools, card: Card, *, by: User | None, now: datetime, words: str = "") -> None:
-    """The card has just been confirmed: what stood on it stands again, and takes what waited for it."""
+def carry(pools: rivalry.Pools, card: Card, *, by: User | None, now: datetime, words: str = "") -> None:
+    """The card has just been confirmed: what stood on it stands again, and it takes what waited for it. Within the
+    locks of `rivalry.lock_number`; `rivalry.allocate` is to follow."""
     because, how = Event.Kind.CARD_CONFIRMED, card.decided_how
     for enrollment in rivalry.open_enrollments(card):
         pool = pools[enrollment.pool_id]
@@ -116,14 +123,16 @@ def claim(
     on = timezone.localdate(now)
     card = membership.claim(user=user, library=library, number=number, cards=cards, answer=answer, on=on, now=now)
     if card.state == Card.State.CONFIRMED and not was_confirmed:
-        _carry(pools, card, by=None, now=now)
+        carry(pools, card, by=None, now=now)
     return card
 
 
 def _refuse_unproved_rivals(pools: rivalry.Pools, cards: Sequence[Card], *, keep: User, now: datetime) -> None:
-    """Proof beats being first: whoever claimed this number without proof is refused."""
+    """Proof beats being first: whoever claimed this number without proof is refused. A card that was proved once
+    and has run out is no claim without proof: there a librarian has to look."""
     for card in cards:
-        if card.user_id != keep.pk and card.state in (Card.State.CLAIMED, Card.State.DISPUTED):
+        undecided = card.state in (Card.State.CLAIMED, Card.State.DISPUTED) and not card.has_run_out
+        if card.user_id != keep.pk and undecided:
             _refuse(pools, card, by=None, how="proof", reason=Card.Refusal.TAKEN, now=now)
 
 
@@ -143,6 +152,15 @@ def _check(card: Card, by: User) -> None:
         raise CannotDecide(Obstacle.DECIDED)
 
 
+def _check_loses_nothing(card: Card) -> None:
+    """A refusal is an answer to who asks. Who has a place already loses it by its own rules, or by words on record."""
+    carried = Enrollment.objects.open().filter(card=card)
+    if carried.filter(next_card__isnull=False).exists():
+        raise CannotDecide(Obstacle.NEW_CARD_WAITS)
+    if card.has_run_out and carried.filter(state=Enrollment.State.SEATED).exists():
+        raise CannotDecide(Obstacle.HAS_PLACE)
+
+
 def _refuse(
     pools: dict[int, SeatPool],
     card: Card,
@@ -155,7 +173,15 @@ def _refuse(
 ) -> None:
     membership.refuse(card, by=by, how=how, reason=reason, now=now)
     for enrollment in rivalry.open_enrollments(card):
-        history.record(Event.Kind.CARD_REFUSED, now=now, by=by, enrollment=enrollment, reason=reason, words=words)
+        history.record(
+            Event.Kind.CARD_REFUSED,
+            now=now,
+            by=by,
+            enrollment=enrollment,
+            institution_id=card.institution_id,
+            reason=reason,
+            words=words,
+        )
         pool, ended = pools[enrollment.pool_id], Enrollment.EndReason.CARD_REFUSED
         waited = ending.end(pool, enrollment, reason=ended, by=by, now=now)
         Letter.objects.owe(Letter.Kind.CARD_REFUSED, enrollment, now=now, reason=reason)

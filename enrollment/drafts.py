@@ -138,7 +138,7 @@ def in_queue(enrollment: Enrollment, letter: Letter) -> Draft | None:
 
 def card_confirmed(enrollment: Enrollment, letter: Letter) -> Draft | None:
     """Not sent where a seat came with it: the letter about that seat says it all."""
-    told = enrollment.letters.filter(kind=Letter.Kind.SEAT_GIVEN).exists()
+    told = enrollment.letters.filter(kind=Letter.Kind.SEAT_GIVEN, owed_at__gte=letter.owed_at).exists()
     if told or enrollment.state not in (State.SEATED, State.WAITING):
         return None
     seated = enrollment.state == State.SEATED
@@ -157,15 +157,16 @@ def card_refused(enrollment: Enrollment, letter: Letter) -> Draft | None:
 
 
 def _refusal(enrollment: Enrollment, letter: Letter, kind: Event.Kind) -> dict[str, Any]:
-    refusals = EventNote.objects.filter(event__enrollment_id=enrollment.pk, event__kind=kind)
-    note = refusals.order_by("-event__at", "-event_id").first()
+    refusals = Event.objects.filter(enrollment_id=enrollment.pk, kind=kind, at__lte=letter.owed_at)
+    refusal = refusals.order_by("-id").first()
+    note = EventNote.objects.filter(event=refusal).first() if refusal else None
     return {"refusal": Card.Refusal(letter.reason), "Refusal": Card.Refusal, "words": note.words if note else ""}
 
 
 def new_card_refused(enrollment: Enrollment, letter: Letter) -> Draft | None:
     if enrollment.state == State.ENDED:
         return None
-    facts = _refusal(enrollment, letter, Event.Kind.NEW_CARD_REFUSED)
+    facts = _refusal(enrollment, letter, Event.Kind.NEW_CARD_REFUSED) | {"until": _lapses_on(enrollment)}
     return Draft(subject=_("Your library could not confirm your other card"), facts=facts)
 
 
@@ -178,19 +179,19 @@ def card_changed(enrollment: Enrollment, letter: Letter) -> Draft | None:
 
 def card_expired(enrollment: Enrollment, letter: Letter) -> Draft | None:
     """With the day on which the place ends, where the programme takes it back."""
-    card, grace = enrollment.card, enrollment.pool.programme.card_grace_days
-    today = timezone.localdate()
-    if card.is_valid_on(today) or enrollment.state not in (State.SEATED, State.WAITING):
+    card, until = enrollment.card, _lapses_on(enrollment)
+    if card.is_valid_on(timezone.localdate()) or enrollment.state not in (State.SEATED, State.WAITING):
         return None
-    if enrollment.state == State.SEATED and grace is None:
+    if enrollment.state == State.SEATED and until is None:
         return None
-    until = _day_of_end(card, grace or 0, today) if enrollment.state == State.SEATED else None
     return Draft(subject=_("Your library card is no longer valid"), facts={"card": card, "until": until})
 
 
-def _day_of_end(card: Card, grace: int, today: date) -> date:
-    """Never sooner after this letter than people are promised."""
-    assert card.valid_until is not None
+def _lapses_on(enrollment: Enrollment) -> date | None:
+    """When a seat ends whose card has run out; never sooner after a letter of today than people are promised."""
+    card, grace, today = enrollment.card, enrollment.pool.programme.card_grace_days, timezone.localdate()
+    if enrollment.state != State.SEATED or grace is None or card.valid_until is None or card.is_valid_on(today):
+        return None
     by_rule = card.valid_until + timedelta(days=grace + 1)
     return max(by_rule, today + lapsing.WARNED_BEFORE + timedelta(days=1))
 

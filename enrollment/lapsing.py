@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from django.db.models import DateField, Exists, ExpressionWrapper, F, OuterRef, Q
 from django.utils import timezone
 
-from enrollment import ending, history, rivalry, seats
+from enrollment import card_checking, ending, history, rivalry, seats
 from enrollment.models import Enrollment, Event, Letter
 from enrollment.models.enrollment import EnrollmentQuerySet
 from libraries import membership
-from libraries.models import Card
+from libraries.models import Card, Institution, RosterEntry
 
 # Nobody loses a seat sooner after the letter has left.
 WARNED_BEFORE = timedelta(days=7)
@@ -20,12 +20,20 @@ WARNED_BEFORE = timedelta(days=7)
 
 def expire_cards(*, now: datetime) -> int:
     """Have every card looked at again whose last day is over and that matters to an application; say how many."""
-    day = timezone.localdate(now)
-    due = Card.objects.filter(state=Card.State.CONFIRMED, valid_until__lt=day).filter(
-        Exists(_minding().filter(card=OuterRef("pk")))
-    )
+    over = Card.objects.filter(state=Card.State.CONFIRMED, valid_until__lt=timezone.localdate(now))
+    due = over.filter(Exists(_minding().filter(card=OuterRef("pk"))))
     ids = list(due.order_by("pk").values_list("pk", flat=True))
     return sum(_expire(card_id, now=now) for card_id in ids)
+
+
+def renew_cards(*, now: datetime) -> int:
+    """Confirm again every card that has run out and stands on a newer list of its library; say how many."""
+    day = timezone.localdate(now)
+    over = Card.objects.filter(state=Card.State.CLAIMED, valid_until__lt=day)
+    listed = RosterEntry.objects.filter(institution=OuterRef("institution"), number=OuterRef("number"))
+    still = listed.filter(Q(valid_until=None) | Q(valid_until__gte=day))
+    due = over.filter(Exists(still), institution__card_check=Institution.CardCheck.ROSTER)
+    return sum(_renew(card_id, now=now) for card_id in list(due.order_by("pk").values_list("pk", flat=True)))
 
 
 def end_lapsed(*, now: datetime) -> int:
@@ -35,19 +43,35 @@ def end_lapsed(*, now: datetime) -> int:
 
 @seats.transition
 def _expire(card_id: int, *, now: datetime) -> bool:
-    card = Card.objects.select_related("institution").get(pk=card_id)
-    rivalry.lock_number(card.institution_id, card.number)
-    card = Card.objects.select_related("institution").select_for_update(no_key=True, of=("self",)).get(pk=card_id)
+    _pools, card = _lock(card_id)
     if card.state != Card.State.CONFIRMED or card.is_valid_on(timezone.localdate(now)):
         return False
     expired = membership.expire(card, now=now)
     kind = Event.Kind.CARD_EXPIRED if expired else Event.Kind.CARD_EXTENDED
     touched = rivalry.open_enrollments(card)
-    history.record_each([(kind, enrollment) for enrollment in touched], now=now)
+    for enrollment in touched:
+        history.record(kind, now=now, enrollment=enrollment, institution_id=card.institution_id)
     if expired:
         minding = _minding().filter(pk__in=[enrollment.pk for enrollment in touched])
         Letter.objects.owe_each(Letter.Kind.CARD_EXPIRED, minding, now=now)
     return expired
+
+
+@seats.transition
+def _renew(card_id: int, *, now: datetime) -> bool:
+    pools, card = _lock(card_id)
+    if not membership.relist(card, now=now):
+        return False
+    card_checking.carry(pools, card, by=None, now=now)
+    rivalry.allocate(pools, now=now)
+    return True
+
+
+def _lock(card_id: int) -> tuple[rivalry.Pools, Card]:
+    before = Card.objects.get(pk=card_id)
+    pools, _cards = rivalry.lock_number(before.institution_id, before.number)
+    rows = Card.objects.select_related("institution").select_for_update(no_key=True, of=("self",))
+    return pools, rows.get(pk=card_id)
 
 
 def _minding() -> EnrollmentQuerySet:
@@ -57,11 +81,14 @@ def _minding() -> EnrollmentQuerySet:
 
 
 def _lapsed(now: datetime) -> EnrollmentQuerySet:
-    """Not while a new card waits for its check: that is the library's turn."""
+    """Not while a new card waits for its check, which is the library's turn, nor right after it was refused."""
     long_ago = now - WARNED_BEFORE
-    warned = Letter.objects.filter(enrollment=OuterRef("pk"), kind=Letter.Kind.CARD_EXPIRED)
+    theirs = Letter.objects.filter(enrollment=OuterRef("pk"))
+    warned = theirs.filter(kind=Letter.Kind.CARD_EXPIRED, sent_at__lte=long_ago)
     warned = warned.filter(owed_at__date__gt=OuterRef("card__valid_until"))
-    warned = warned.filter(Q(sent_at__lte=long_ago) | Q(dropped_at__lte=long_ago))
+    refused = theirs.filter(kind=Letter.Kind.NEW_CARD_REFUSED).exclude(sent_at__lte=long_ago)
     last_day = ExpressionWrapper(F("card__valid_until") + F("pool__programme__card_grace_days"), DateField())
     seated = Enrollment.objects.filter(state=Enrollment.State.SEATED, card__state=Card.State.CLAIMED, next_card=None)
-    return seated.alias(last_day=last_day).filter(Exists(warned), last_day__lt=timezone.localdate(now))
+    return seated.alias(last_day=last_day).filter(
+        Exists(warned), ~Exists(refused), last_day__lt=timezone.localdate(now)
+    )

@@ -51,9 +51,18 @@ class Fate:
         """Priority and time of the claim that was first in line. Never the best of both mixed: the priority of one with
         the time of the other could stand before somebody who was before either. A claim that is passed over stands
         before nobody, so that it counts only beside another such: else somebody's turn would come later by this."""
+        if self.stays.state == State.SEATED:  # in no line any more: what happened in it is told by the time it had
+            return self.stays.priority, self.stays.applied_at
         both = [each for each in (self.stays, self.ends) if each is not None]
         counting = [each for each in both if not each.passed_over] or both
         return min((each.priority, each.applied_at) for each in counting)
+
+    @property
+    def used_at(self) -> datetime | None:
+        """When the person first used either seat."""
+        return min(
+            (each.used_at for each in (self.stays, self.ends) if each is not None and each.used_at), default=None
+        )
 
 
 @dataclass(frozen=True)

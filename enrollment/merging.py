@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
-from enrollment import ending, history, rivalry, seats
+from enrollment import ending, history, new_cards, rivalry, seats
 from enrollment.merge_plan import Fate, Obstacle, Plan, older
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount
 from libraries import membership, scoping
@@ -164,11 +164,11 @@ def _hand_over(pools: rivalry.Pools, plan: Plan, told: _Told) -> None:
 
 def _stay(pools: rivalry.Pools, plan: Plan, fate: Fate, told: _Told) -> None:
     stays, moved = fate.stays, plan.moves(fate.stays)
-    card = plan.card_after(stays.card)
+    card, wanted = plan.card_after(stays.card), stays.next_card
     recarded = card.pk != stays.card_id
     stays.user, stays.card, stays.next_card = plan.keep, card, _next_card(plan, stays, card)
-    stays.priority, stays.applied_at = fate.place
-    stays.save(update_fields=["user", "card", "next_card", "priority", "applied_at"])
+    (stays.priority, stays.applied_at), stays.used_at = fate.place, fate.used_at
+    stays.save(update_fields=["user", "card", "next_card", "priority", "applied_at", "used_at"])
     if moved or recarded or fate.ends:
         told.record(stays, reason=fate.why, old_value=fate.ends and fate.ends.pk)
     if recarded and card.state in Card.LIVING:
@@ -176,6 +176,21 @@ def _stay(pools: rivalry.Pools, plan: Plan, fate: Fate, told: _Told) -> None:
         because = Event.Kind.CARD_CONFIRMED if proved else Event.Kind.CARD_UNDISPUTED
         pool = pools[stays.pool_id]
         rivalry.stand_again(pool, stays, because=because, now=told.now, by=told.by, reason=Enrollment.EndReason.MERGED)
+    _attach_proved(pools, plan, fate, wanted, told)
+
+
+def _attach_proved(pools: rivalry.Pools, plan: Plan, fate: Fate, wanted: Card | None, told: _Told) -> None:
+    """A card that is proved by now takes the place of the one it was to follow, and a proved one of the application
+    that ended that of an unproved one."""
+    proved = Card.State.CONFIRMED
+    if wanted is None and fate.ends is not None and fate.stays.card.state != proved:
+        wanted = fate.ends.card
+    if wanted is None:
+        return
+    card = plan.card_after(wanted)
+    if card.state == proved and card.pk != fate.stays.card_id:
+        card.user = plan.keep
+        new_cards.attach(pools, fate.stays, card, now=told.now, by=told.by)
 
 
 def _next_card(plan: Plan, stays: Enrollment, card: Card) -> Card | None:

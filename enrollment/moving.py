@@ -79,6 +79,25 @@ def _change(*, enrollment_id: int, told: NewCard, answer: Answer, by: User, now:
 
 
 @seats.transition
+def take_back(*, enrollment_id: int, by: User, now: datetime) -> bool:
+    """The member does not want the new card checked any more; says whether there was one. Raises CannotMove."""
+    before = Enrollment.objects.select_related("card", "next_card").get(pk=enrollment_id)
+    if before.user_id != by.pk:
+        raise CannotMove(Obstacle.NOT_YOURS)
+    if before.next_card is None:
+        return False
+    numbers = [rivalry.number_of(card) for card in (before.card, before.next_card)]
+    pools, _cards = rivalry.lock_numbers(numbers, and_pools=[before.pool_id])
+    rows = Enrollment.objects.select_related("share").select_for_update(no_key=True, of=("self",))
+    enrollment = rows.get(pk=enrollment_id)
+    if enrollment.next_card_id != before.next_card_id:
+        raise seats.ChangedMeanwhile
+    new_cards.drop(pools, enrollment, now=now, by=by)
+    rivalry.allocate(pools, now=now)
+    return True
+
+
+@seats.transition
 def change_card_by_staff(*, enrollment_id: int, told: NewCard, by: User, now: datetime) -> Enrollment:
     """A librarian has the new card and the person before them: it is confirmed by hand at once. Raises CannotMove."""
     pools, cards, enrollment = _lock(enrollment_id, told)

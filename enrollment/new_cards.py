@@ -32,6 +32,14 @@ def wait(pools: rivalry.Pools, enrollment: Enrollment, card: Card, *, now: datet
     rivalry.let_go(pools, earlier, now=now)
 
 
+def drop(pools: rivalry.Pools, enrollment: Enrollment, *, now: datetime, by: User) -> None:
+    """The new card is not wanted any more."""
+    card_id, enrollment.next_card = enrollment.next_card_id, None
+    enrollment.save(update_fields=["next_card"])
+    history.record(Event.Kind.NEW_CARD_DROPPED, now=now, by=by, enrollment=enrollment, card_id=card_id)
+    rivalry.let_go(pools, card_id, now=now)
+
+
 def attach(
     pools: rivalry.Pools, enrollment: Enrollment, card: Card, *, now: datetime, by: User | None, words: str = ""
 ) -> None:

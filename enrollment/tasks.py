@@ -51,6 +51,7 @@ def sweep_seats() -> None:
         waiting_list.lapse_holds,
         closing.end_waiting,
         ending.end_terms,
+        lapsing.renew_cards,
         lapsing.expire_cards,
         lapsing.end_lapsed,
         using.end_unused,

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q
 from django.db.models.fields import DateTimeField
+from django.utils import timezone
 
 from enrollment import announcing, ending, history
 from enrollment.models import Enrollment, Event, Letter
@@ -36,9 +37,12 @@ def end_unused(*, now: datetime) -> int:
     return ending.end_due(_unused_in_spite(now), reason=Enrollment.EndReason.UNUSED, now=now)
 
 
-def _unused() -> EnrollmentQuerySet:
-    programmes_that_mind = Q(pool__programme__unused_days__isnull=False)
-    return Enrollment.objects.filter(programmes_that_mind, state=Enrollment.State.SEATED, used_at=None)
+def _unused(now: datetime) -> EnrollmentQuerySet:
+    """In programmes that mind, and where somebody else could have the seat."""
+    closes_on = "pool__programme__closes_on"
+    goes_on = Q(**{closes_on: None}) | Q(**{f"{closes_on}__gt": timezone.localdate(now)})
+    minding = Enrollment.objects.filter(goes_on, pool__programme__unused_days__isnull=False)
+    return minding.filter(state=Enrollment.State.SEATED, used_at=None)
 
 
 def _unreminded(now: datetime) -> EnrollmentQuerySet:
@@ -46,14 +50,14 @@ def _unreminded(now: datetime) -> EnrollmentQuerySet:
     days = F("enrollment__pool__programme__unused_days") * timedelta(days=1)
     over = ExpressionWrapper(F("owed_at") + days, output_field=DateTimeField())
     ready = _letters(Letter.Kind.ACCOUNT_READY).alias(over=over).filter(over__lte=now + REMINDED_BEFORE)
-    return _unused().filter(Exists(ready), ~Exists(_letters(Letter.Kind.SEAT_UNUSED)))
+    return _unused(now).filter(Exists(ready), ~Exists(_letters(Letter.Kind.SEAT_UNUSED)))
 
 
 def _unused_in_spite(now: datetime) -> EnrollmentQuerySet:
     """A week after the reminder has left, not after it was owed: the mail may have been down."""
     long_ago = now - REMINDED_BEFORE
-    reminded = _letters(Letter.Kind.SEAT_UNUSED).filter(Q(sent_at__lte=long_ago) | Q(dropped_at__lte=long_ago))
-    return _unused().filter(Exists(reminded))
+    reminded = _letters(Letter.Kind.SEAT_UNUSED).filter(sent_at__lte=long_ago)
+    return _unused(now).filter(Exists(reminded))
 
 
 def _letters(kind: Letter.Kind) -> LetterQuerySet:

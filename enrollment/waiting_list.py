@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from enrollment import history, seats
@@ -21,8 +21,10 @@ def place_of(enrollment: Enrollment) -> int | None:
 def serve(*, now: datetime) -> int:
     """Give out what is free to whoever may have it; say how many got a seat. Every operation does so itself: this is
     for what comes with a date, as the lending of a share's unused floor."""
-    pools = SeatPool.objects.select_related("programme").filter(taken__lt=F("cap")).order_by("pk")
-    return sum(_serve(pool.pk, now=now) for pool in list(pools) if seats.foresee(pool, free=pool.free, now=now))
+    some_use = Q(taken__lt=F("cap")) | Q(has_movers=True)
+    pools = list(SeatPool.objects.select_related("programme").filter(some_use).order_by("pk"))
+    due = [pool for pool in pools if pool.has_movers or seats.foresee(pool, free=pool.free, now=now)]
+    return sum(_serve(pool.pk, now=now) for pool in due)
 
 
 @seats.transition

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 
+from dateutil.relativedelta import relativedelta
 from django.utils import timezone
 
 from libraries import rosters
 from libraries.cards import registry
 from libraries.cards.checks import Answer, CardCheck, Outcome, Question
 from libraries.models import Card, Institution, Library, User
+
+RENEWED_FOR = relativedelta(years=1)
 
 
 def check_of(institution: Institution, number: str = "") -> CardCheck:
@@ -71,7 +74,7 @@ def claim(
 def confirm(card: Card, *, by: User | None, how: str, now: datetime, valid_until: date | None = None) -> None:
     """The card is this person's. Living rivals must have been refused before, in the same transaction."""
     _decide(card, Card.State.CONFIRMED, how=how, by=by, now=now)
-    card.valid_until = valid_until or _unless_over(card, timezone.localdate(now))
+    card.valid_until = valid_until or _day_after_renewal(card, timezone.localdate(now))
     card.save()
 
 
@@ -89,6 +92,15 @@ def expire(card: Card, *, now: datetime) -> bool:
         card.save(update_fields=["valid_until"])
         return False
     _ask_again(card)
+    card.save()
+    return True
+
+
+def relist(card: Card, *, now: datetime) -> bool:
+    """Confirm a card that has run out and stands on a newer list of its library; says whether it does."""
+    if not card.has_run_out or not _is_listed_on(card, timezone.localdate(now)):
+        return False
+    _decide(card, Card.State.CONFIRMED, how=Institution.CardCheck.ROSTER, by=None, now=now)
     card.save()
     return True
 
@@ -117,6 +129,11 @@ def _is_listed_on(card: Card, on: date) -> bool:
         return False
     card.valid_until = listed.valid_until
     return True
+
+
+def _day_after_renewal(card: Card, on: date) -> date | None:
+    """A card that has run out is renewed for a year, as libraries do: else it would be good for ever from now on."""
+    return card.valid_until if card.is_valid_on(on) else on + RENEWED_FOR
 
 
 def _unless_over(card: Card, on: date) -> date | None:

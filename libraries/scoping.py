@@ -27,6 +27,11 @@ def may(user: User, *roles: str) -> bool:
     return user.is_active and user.is_staff and (user.is_superuser or bool(roles_of(user) & set(roles)))
 
 
+def may_see(user: User, institution_id: int) -> bool:
+    ids = institutions_of(user)
+    return ids is None or institution_id in ids
+
+
 def may_decide_on(user: User, institution_id: int) -> bool:
     """Whether the user may check cards of this institution: its librarians, and coordinators for all."""
     own = (Role.LIBRARIAN, institution_id) in _pairs(user)

@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
             name="unused_days",
             field=models.PositiveSmallIntegerField(
                 blank=True,
-                help_text="The member is reminded a week before. Leave this empty when unused seats stay.",
+                help_text="Used is whoever came to the courses by way of “My place”. The member is reminded a week before. Leave this empty when unused seats stay.",
                 null=True,
                 validators=[
                     django.core.validators.MinValueValidator(14),

@@ -57,7 +57,10 @@ class Programme(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(14), MaxValueValidator(365)],
-        help_text=_("The member is reminded a week before. Leave this empty when unused seats stay."),
+        help_text=_(
+            "Used is whoever came to the courses by way of “My place”. The member is reminded a week before. "
+            "Leave this empty when unused seats stay."
+        ),
     )
     queue_alarm = models.PositiveIntegerField(
         _("tells the coordinators when so many wait"),

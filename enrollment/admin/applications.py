@@ -53,12 +53,13 @@ class CardStateFilter(admin.ChoicesFieldListFilter):
 
 class ApplicationList(SessionSearchList):
     def get_results(self, request: HttpRequest) -> None:
-        """With the places in line of those on this page."""
+        """With the places in line of those on this page, and the card that this person looks at."""
         super().get_results(request)
         self.result_list = list(self.result_list)
         places = queue.places_of(self.result_list)
         for row in self.result_list:
             row.place = places.get(row.pk)
+            row.shown_card = application.card_shown(row, person(request))
 
 
 @admin.register(Enrollment)
@@ -73,8 +74,8 @@ class ApplicationAdmin(MergingAdmin):
         ("card__library", ScopedRelatedFilter),
         ("pool__programme", ScopedRelatedFilter),
     )
-    list_select_related = ("user", "card__library", "pool__programme")
-    search_fields = ("user__first_name", "user__last_name", "user__email", "card__number")
+    list_select_related = ("user", "card__library", "next_card__library", "share", "pool__programme")
+    search_fields = ("user__first_name", "user__last_name", "user__email", "card__number", "next_card__number")
     search_help_text = _("A name, an email address or a card number. The list keeps it for a quarter of an hour.")
     fields = ("state",)
     change_form_template = "admin/application.html"
@@ -96,16 +97,16 @@ class ApplicationAdmin(MergingAdmin):
         return row.user.full_name or row.user.email
 
     @admin.display(description=_("card number"), ordering="card__number")
-    def number(self, row: Enrollment) -> str:
-        return row.card.number
+    def number(self, row: Any) -> str:
+        return str(row.shown_card.number)
 
     @admin.display(description=_("library"), ordering="card__library__name")
-    def library(self, row: Enrollment) -> str:
-        return row.card.library.name
+    def library(self, row: Any) -> str:
+        return str(row.shown_card.library.name)
 
     @admin.display(description=_("card"), ordering="card__state")
-    def card_state(self, row: Enrollment) -> str:
-        return row.card.get_state_display()
+    def card_state(self, row: Any) -> str:
+        return str(row.shown_card.get_state_display())
 
     @admin.display(description=_("applied"), ordering="applied_at")
     def applied(self, row: Enrollment) -> str:

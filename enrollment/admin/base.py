@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.db import OperationalError
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import Promise
@@ -45,6 +46,22 @@ def _try(act: Act, pk: int) -> Text | None:
         return act(pk)
     except (OperationalError, seats.ChangedMeanwhile):
         return _("Somebody else is at work there. Try again in a minute.")
+
+
+def tell_when_busy(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Where the locks could not be had in time nothing was done, and the person may try again."""
+
+    @functools.wraps(view)
+    def wrapper(admin: ScopedAdmin, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(admin, request, *args, **kwargs)
+        except (OperationalError, seats.ChangedMeanwhile):
+            if request.method != "POST":
+                raise
+            messages.error(request, _("Somebody else is at work there. Try again in a minute."))
+            return HttpResponseRedirect(request.get_full_path())
+
+    return wrapper
 
 
 def too_many(request: HttpRequest, count: int) -> bool:

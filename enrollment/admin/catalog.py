@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from datetime import date
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -10,6 +13,10 @@ from django.utils.translation import gettext_lazy as _
 from catalog.models import Area, Course, Listing, Programme, Provider
 from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, ScopedRelatedFilter
 
+if TYPE_CHECKING:
+    ProgrammeFormBase = forms.ModelForm[Programme]
+else:
+    ProgrammeFormBase = forms.ModelForm
 EDITORS = (Role.COORDINATOR, Role.OPERATOR)
 
 
@@ -25,8 +32,18 @@ class ProviderAdmin(ScopedAdmin):
         return ("slug",) if obj else ()
 
 
+class ProgrammeForm(ProgrammeFormBase):
+    def clean_opens_on(self) -> date:
+        opens_on: date = self.cleaned_data["opens_on"]
+        closes_on = self.instance.closes_on
+        if "closes_on" not in self.fields and closes_on is not None and opens_on >= closes_on:
+            raise ValidationError(_("The programme closes before this day."))
+        return opens_on
+
+
 @admin.register(Programme)
 class ProgrammeAdmin(ScopedAdmin):
+    form = ProgrammeForm
     institution_path = ""
     changers = adders = EDITORS
     list_display = ("name", "provider", "opens_on", "closes_on", "term_months", "hold_days")
@@ -38,6 +55,10 @@ class ProgrammeAdmin(ScopedAdmin):
             return ()
         # Whoever has a seat or waits is told when the programme closes: from the page of its places.
         return ("slug", "its_provider", "closes_on") if hasattr(obj, "pool") else ("slug", "its_provider")
+
+    def save_model(self, request: HttpRequest, obj: Programme, form: Any, change: bool) -> None:
+        """Only what was changed here: the end of a programme may be decided elsewhere at the same moment."""
+        obj.save(update_fields=form.changed_data) if change else obj.save()
 
     def get_exclude(self, request: HttpRequest, obj: Programme | None = None) -> tuple[str, ...]:
         return ("provider",) if obj else ()

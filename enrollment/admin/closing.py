@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from enrollment import closing, tasks
-from enrollment.admin.base import ask
+from enrollment.admin.base import ask, tell_when_busy
 from enrollment.cap_forms import ReasonForm
 from enrollment.closing_forms import ClosingForm
 from enrollment.models import SeatPool
@@ -32,6 +32,7 @@ class ClosingAdmin(ScopedAdmin):
             *super().get_urls(),
         ]
 
+    @tell_when_busy
     def close_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """A form, then a preview with everything hidden in it, then the end; back at any time before that."""
         pool, preview, overtaken = self._pool(request, pk), None, False
@@ -50,6 +51,7 @@ class ClosingAdmin(ScopedAdmin):
         context["template"] = "admin/close_preview.html" if preview else "admin/close.html"
         return ask(self, request, form, title=_("End this programme"), button=_("See what this does"), **context)
 
+    @tell_when_busy
     def reopen_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         pool = self._pool(request, pk)
         form = ReasonForm(request.POST or None)

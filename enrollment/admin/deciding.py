@@ -18,7 +18,7 @@ from enrollment import card_checking, ending
 from enrollment.admin.base import Text, act_on_each, ask, too_many
 from enrollment.admin_forms import EndForm, RefusalForm
 from enrollment.models import Enrollment
-from enrollment.reports.application import DECIDERS, card_to_decide
+from enrollment.reports.application import DECIDERS, card_shown, card_to_decide
 from libraries import scoping
 from libraries.models import Card, User
 from libraries.scoped_admin import ScopedAdmin, person
@@ -44,7 +44,9 @@ class DecidingAdmin(ScopedAdmin):
             return None
         form = RefusalForm(request.POST if "apply" in request.POST else None)
         if not form.is_valid():
-            return ask(self, request, form, title=_("Refuse the card"), button=_("Refuse the card"), rows=_shown(rows))
+            return ask(
+                self, request, form, title=_("Refuse the card"), button=_("Refuse the card"), rows=shown(request, rows)
+            )
         by, reason, words = person(request), Card.Refusal(form.cleaned_data["reason"]), form.cleaned_data["words"]
 
         def refuse(pk: int) -> Text | None:
@@ -59,7 +61,9 @@ class DecidingAdmin(ScopedAdmin):
             return None
         form = EndForm(request.POST if "apply" in request.POST else None)
         if not form.is_valid():
-            return ask(self, request, form, title=_("End the application"), button=_("End it"), rows=_shown(rows))
+            return ask(
+                self, request, form, title=_("End the application"), button=_("End it"), rows=shown(request, rows)
+            )
         by, words = person(request), form.cleaned_data["words"]
 
         def end(pk: int) -> Text | None:
@@ -116,8 +120,12 @@ def _cards_of(user: User, rows: Rows) -> list[int]:
     return list(dict.fromkeys((card_to_decide(row, user) or row.card).pk for row in ordered))
 
 
-def _shown(rows: Rows) -> Rows:
-    return rows.select_related("user", "card")
+def shown(request: HttpRequest, rows: Rows) -> list[Enrollment]:
+    """For the page that asks, each with the card that is to be decided about."""
+    found = list(rows.select_related("user", "share", "card", "next_card"))
+    for row in found:
+        row.shown_card = card_shown(row, person(request))  # type: ignore[attr-defined]
+    return found
 
 
 def _confirmed(count: int) -> str:

@@ -109,7 +109,7 @@ class MergingAdmin(MovingAdmin):
             expected=request.POST.get("expected", ""),
         )
         tasks.ring()
-        messages.success(request, _("The two accounts are one now. The person gets a letter."))
+        messages.success(request, _("The two accounts are one now."))
         row = plan.fates[0].stays if plan.fates else None
         if row is None:
             return HttpResponseRedirect(reverse("admin:enrollment_enrollment_changelist"))

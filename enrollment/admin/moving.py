@@ -12,7 +12,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from enrollment import moving, tasks
-from enrollment.admin.base import ask
+from enrollment.admin.base import ask, tell_when_busy
+from enrollment.admin.deciding import shown
 from enrollment.admin.prioritizing import PrioritizingAdmin
 from enrollment.admin_forms import NewCardForm
 from enrollment.models import Enrollment
@@ -24,6 +25,7 @@ class MovingAdmin(PrioritizingAdmin):
         view = self.admin_site.admin_view(self.card_view)
         return [path("<int:pk>/card/", view, name="enrollment_enrollment_card"), *super().get_urls()]
 
+    @tell_when_busy
     def card_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         if not self.has_decide_permission(request):
             raise PermissionDenied
@@ -35,7 +37,15 @@ class MovingAdmin(PrioritizingAdmin):
         if form.is_valid() and _change(request, row, form):
             return HttpResponseRedirect(back)
         title, button = _("Another card"), _("I have seen this card: it is theirs")
-        return ask(self, request, form, title=title, button=button, back=back, rows=[row])
+        return ask(
+            self,
+            request,
+            form,
+            title=title,
+            button=button,
+            back=back,
+            rows=shown(request, self.get_queryset(request).filter(pk=pk)),
+        )
 
 
 def _change(request: HttpRequest, row: Enrollment, form: NewCardForm) -> bool:

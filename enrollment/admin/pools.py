@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from enrollment import cap
-from enrollment.admin.base import ask
+from enrollment.admin.base import ask, tell_when_busy
 from enrollment.admin.changing import change_in_two_steps, withdraw
 from enrollment.admin.closing import ClosingAdmin
 from enrollment.cap_forms import CapForm, LetInForm, OpenPoolForm, SharesForm
@@ -87,6 +87,7 @@ class PoolAdmin(ClosingAdmin):
         title, button = _("Let more institutions take part"), _("Let them take part")
         return ask(self, request, form, title=title, button=button, back=back, template="admin/pool_form.html")
 
+    @tell_when_busy
     def cap_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         pool = self._pool(request, pk)
         asked = request.GET.get("cap", "")
@@ -94,6 +95,7 @@ class PoolAdmin(ClosingAdmin):
         title = _("Change the number of places")
         return change_in_two_steps(self, request, pool, form, title=title, template="admin/cap.html")
 
+    @tell_when_busy
     def shares_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         pool = self._pool(request, pk)
         form = SharesForm(request.POST or None, before=before(pool))

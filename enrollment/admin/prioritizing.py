@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from enrollment import prioritizing
 from enrollment.admin import priorities
 from enrollment.admin.base import Act, Text, act_on_each, ask, too_many
-from enrollment.admin.deciding import DecidingAdmin, Rows
+from enrollment.admin.deciding import DecidingAdmin, Rows, shown
 from enrollment.admin_forms import PriorityForm, WhyForm
 from enrollment.models import Enrollment
 from libraries.scoped_admin import person
@@ -62,7 +62,7 @@ class PrioritizingAdmin(DecidingAdmin):
         if too_many(request, rows.count()):
             return None
         if not form.is_valid():
-            return ask(self, request, form, title=title, button=button, rows=rows.select_related("user", "card"))
+            return ask(self, request, form, title=title, button=button, rows=shown(request, rows))
         act_on_each(request, rows.values_list("pk", flat=True).order_by("applied_at", "pk"), act, done=done)
         return None
 

@@ -4,6 +4,9 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+# Until now nobody kept when a seat was used: whoever has one is not told that it was never used.
+USED = "UPDATE enrollment_enrollment SET used_at = seated_at WHERE state = 'seated'"
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -100,6 +103,7 @@ class Migration(migrations.Migration):
                     ("card_extended", "Card valid for longer"),
                     ("card_changed", "Another card carries the application"),
                     ("new_card", "Another card given"),
+                    ("new_card_dropped", "The other card was taken back"),
                     ("new_card_refused", "The other card was not accepted"),
                     ("card_disputed", "Card also claimed in another application"),
                     ("hold_lapsed", "Held place released"),
@@ -237,4 +241,5 @@ class Migration(migrations.Migration):
                 name="letter_about_a_member_or_to_staff",
             ),
         ),
+        migrations.RunSQL(USED, migrations.RunSQL.noop),
     ]

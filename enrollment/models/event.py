@@ -20,6 +20,7 @@ class Event(models.Model):
         CARD_EXTENDED = "card_extended", _("Card valid for longer")
         CARD_CHANGED = "card_changed", _("Another card carries the application")
         NEW_CARD = "new_card", _("Another card given")
+        NEW_CARD_DROPPED = "new_card_dropped", _("The other card was taken back")
         NEW_CARD_REFUSED = "new_card_refused", _("The other card was not accepted")
         CARD_DISPUTED = "card_disputed", _("Card also claimed in another application")
         HOLD_LAPSED = "hold_lapsed", _("Held place released")

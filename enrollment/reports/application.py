@@ -24,6 +24,18 @@ def card_to_decide(row: Enrollment, user: User) -> Card | None:
     return None
 
 
+def card_shown(row: Enrollment, user: User) -> Card:
+    """The one that this person looks at: to decide about it, else the one the application stands on."""
+    return card_to_decide(row, user) or (row.card if is_theirs(row, user) else row.next_card or row.card)
+
+
+def is_theirs(row: Enrollment, user: User) -> bool:
+    """Whether it counts at an institution of this person's, or stands on a card of one. Whoever sees it only for the
+    new card that a person has given sees that card and who gave it, and nothing of the other institution's."""
+    ids = scoping.institutions_of(user)
+    return ids is None or bool({row.share.institution_id, row.card.institution_id} & set(ids))
+
+
 def facts_of(row: Enrollment, user: User) -> dict[str, Any]:
     """For its page, as this person may see and do it."""
     cards = Card.objects.select_related("library", "institution", "decided_by")
@@ -31,19 +43,22 @@ def facts_of(row: Enrollment, user: User) -> dict[str, Any]:
     card = found[row.card_id]
     provider_id = row.pool.programme.provider_id
     account = ProviderAccount.objects.filter(user_id=row.user_id, provider_id=provider_id).first()
-    may_act = scoping.may(user, *DECIDERS)
+    may_act, theirs, on_trial = scoping.may(user, *DECIDERS), is_theirs(row, user), card_to_decide(row, user)
+    ids = None if theirs else scoping.institutions_of(user)
     return {
         "row": row,
+        "is_theirs": theirs,
+        "on_trial": on_trial,
         "prospect": prospect.prospect_of(row, now=timezone.now()),
         "card": card,
         "new_card": found.get(row.next_card_id or 0),
-        "account": account,
+        "account": account if theirs else None,
         "account_trouble": timeline.in_words(account.trouble) if account else "",
-        "timeline": timeline.timeline(row),
-        "rivals": any(_has_rivals(each) for each in found.values()),
+        "timeline": timeline.timeline(row, of=ids),
+        "rivals": any(_has_rivals(each) for each in found.values() if scoping.may_see(user, each.institution_id)),
         "how": timeline.in_words(card.decided_how),
-        "may_decide": may_act and card_to_decide(row, user) is not None,
-        "may_end": may_act and row.state != Enrollment.State.ENDED,
+        "may_decide": may_act and on_trial is not None,
+        "may_end": row.state != Enrollment.State.ENDED and scoping.may_decide_on(user, row.share.institution_id),
         "is_first": row.priority == Enrollment.FIRST,
         "title": _("Application %(number)s") % {"number": row.pk},
         "subtitle": None,

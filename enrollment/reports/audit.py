@@ -205,7 +205,7 @@ CHECKS = (
             SELECT e.id FROM enrollment_enrollment e
             JOIN libraries_card c ON c.id = e.card_id LEFT JOIN libraries_card n ON n.id = e.next_card_id
             WHERE e.state <> 'ended' AND (
-                c.state IN ('claimed', 'disputed') AND greatest(e.applied_at, c.valid_until) < %(unanswered)s
+                c.state IN ('claimed', 'disputed') AND c.valid_until IS NULL AND e.applied_at < %(unanswered)s
                 OR n.claimed_at < %(unanswered)s)""",
     ),
     Check(

@@ -32,9 +32,9 @@ class Step:
 
 
 def events_of(enrollments: Iterable[Enrollment]) -> dict[int, list[Event]]:
-    """The events of each, oldest first, with one query."""
+    """The events of each in the order in which they happened, with one query."""
     found: dict[int, list[Event]] = {enrollment.pk: [] for enrollment in enrollments}
-    for event in Event.objects.filter(enrollment_id__in=found).order_by("at", "id"):
+    for event in Event.objects.filter(enrollment_id__in=found).order_by("id"):
         if event.enrollment_id is not None:
             found[event.enrollment_id].append(event)
     return found
@@ -64,6 +64,7 @@ _TOLD = frozenset(
         Kind.CARD_EXPIRED,
         Kind.CARD_EXTENDED,
         Kind.NEW_CARD,
+        Kind.NEW_CARD_DROPPED,
         Kind.NEW_CARD_REFUSED,
         Kind.CARD_CHANGED,
         Kind.STARTED,
@@ -131,6 +132,7 @@ def _plain_words() -> dict[str, str]:
         Kind.CARD_EXPIRED: _("Your library card expired"),
         Kind.CARD_EXTENDED: _("Your library card is valid for longer"),
         Kind.NEW_CARD: _("You gave another library card"),
+        Kind.NEW_CARD_DROPPED: _("You took the other card back"),
         Kind.STARTED: _("You went to the courses for the first time"),
         Kind.PRIORITY_GIVEN: _("You got priority in the queue"),
         Kind.PRIORITY_TAKEN: _("Your priority in the queue ended"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -63,9 +63,11 @@ class Line:
     words: str
 
 
-def timeline(enrollment: Enrollment) -> list[Line]:
-    """Oldest first; with two queries."""
-    events = list(Event.objects.filter(enrollment_id=enrollment.pk).select_related("note").order_by("at", "id"))
+def timeline(enrollment: Enrollment, *, of: Collection[int] | None = None) -> list[Line]:
+    """In the order in which it happened, which is not always that of the times: somebody may have waited for a lock.
+    Of these institutions only, where they are named; with two queries."""
+    rows = Event.objects.filter(enrollment_id=enrollment.pk).select_related("note").order_by("id")
+    events = list(rows if of is None else rows.filter(institution_id__in=of))
     names = names_of(event.actor_id for event in events)
     # Who applied may have had another account then.
     members = {enrollment.user_id, *(event.actor_id for event in events if event.kind == Event.Kind.APPLIED)}

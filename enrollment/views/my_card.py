@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
 
 from enrollment import asking, moving, tasks
 from enrollment.forms import NumberForm
@@ -33,6 +34,17 @@ def change_card(request: HttpRequest, pk: int) -> HttpResponse:
         return _number(request, enrollment, enrollment.card.library)
     library = libraries.filter(pk=whole_number(request.GET.get("library", ""))).first()
     return _number(request, enrollment, library) if library else _library(request, enrollment, list(libraries))
+
+
+@require_POST
+@member_required
+def take_back(request: HttpRequest, pk: int) -> HttpResponse:
+    """The new card shall not be checked any more."""
+    mine = get_object_or_404(Enrollment, user=member_of(request), pk=pk)
+    if moving.take_back(enrollment_id=mine.pk, by=member_of(request), now=timezone.now()):
+        tasks.ring()
+        messages.success(request, _("You took the other card back. Everything stays as it was."))
+    return redirect("my_place")
 
 
 def _library(request: HttpRequest, enrollment: Enrollment, libraries: list[Library]) -> HttpResponse:
@@ -77,6 +89,6 @@ def _change(request: HttpRequest, enrollment: Enrollment, library: Library, form
 
 
 def _told(changed: Enrollment, number: str) -> str:
-    if changed.card.number == number and changed.next_card is None:
+    if changed.card.number == number and changed.card.is_proved_on(timezone.localdate()):
         return _("Your card is checked: it carries your application now.")
     return _("Your library looks at your card. Until then everything stays as it is.")

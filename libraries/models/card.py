@@ -112,6 +112,11 @@ class Card(models.Model):
     def __str__(self) -> str:
         return f"#{self.pk}"
 
+    @property
+    def has_run_out(self) -> bool:
+        """It was confirmed until a day that is over, and has to be looked at again."""
+        return self.state != self.State.CONFIRMED and self.valid_until is not None
+
     def is_proved_on(self, day: date) -> bool:
         return self.state == self.State.CONFIRMED and self.is_valid_on(day)
 

@@ -99,6 +99,8 @@ class Seats:
         if len(two) == 2:
             stays, ends = sorted(two, key=lambda claim: (claim.standing, not claim.first, claim.at, claim.turn))
             counting = [claim for claim in two if not claim.passed_over] or two
+            if stays.state == "seated":
+                counting = [stays]
             not_first, stays.at = min((not claim.first, claim.at) for claim in counting)
             stays.first = not not_first
             self.end(ends, now)

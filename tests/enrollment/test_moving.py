@@ -188,7 +188,7 @@ def test_proved_card_of_another_institution_moves_the_count(world: World, ada: E
     letter = Letter.objects.get(kind=Letter.Kind.CARD_CHANGED)
     for language in ("nl", "fr", "en"):
         text = check_complete(letter, language, page="my")
-    assert "You keep your place and your account." in text
+    assert "You have your place." in text
 
 
 def test_who_waits_keeps_the_place_when_moving(world: World, ada: Enrollment) -> None:
@@ -336,3 +336,24 @@ def test_same_card_is_proved_again_after_it_has_expired(world: World) -> None:
     when = NOW + timedelta(days=3)
     moving.change_card(enrollment_id=ada.pk, told=told, by=ada.user, address=ADDRESS, now=when)
     assert fresh(ada).card.valid_until == date(2027, 7, 4)
+
+
+def test_new_card_is_taken_back_by_its_owner_alone(world: World, ada: Enrollment) -> None:
+    cy = make_member("cy@example.test", programme=world.programme, library=world.halle, now=NOW)
+    change(ada, world.halle, "31000001")
+    with pytest.raises(moving.CannotMove) as caught:
+        moving.take_back(enrollment_id=ada.pk, by=cy.user, now=LATER)
+    assert caught.value.obstacle == moving.Obstacle.NOT_YOURS
+    assert [moving.take_back(enrollment_id=ada.pk, by=ada.user, now=LATER) for _ in range(2)] == [True, False]
+    assert (fresh(ada).next_card, Card.objects.get(number="31000001").state) == (None, Card.State.LAPSED)
+    assert kinds_of(ada)[-1] == "new_card_dropped"
+
+
+def test_move_that_a_floor_held_back_is_made_when_the_floor_is_lent(world: World, ada: Enrollment) -> None:
+    put_on_list(world.halle.institution, "31000001")
+    make_member("bo@example.test", programme=world.programme, library=world.permeke, now=NOW)
+    tomorrow = (LATER + timedelta(days=1)).date()
+    set_terms(world, world.permeke, Terms(floor=2, lends_from=tomorrow))
+    assert change(ada, world.halle, "31000001", BORN).share == world.share_of(world.permeke)
+    waiting_list.serve(now=LATER + timedelta(days=1))
+    assert fresh(ada).share == world.share_of(world.halle)

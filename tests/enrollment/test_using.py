@@ -105,3 +105,16 @@ def test_letters_about_an_unused_seat_are_complete(ada: Enrollment, language: st
     send(REMINDED)
     using.end_unused(now=OVER)
     check_complete(ada.letters.get(kind=Letter.Kind.SEAT_ENDED), language, page="join")
+
+
+def test_programme_that_has_closed_takes_no_unused_seat(ada: Enrollment, programme: Programme) -> None:
+    using.remind(now=REMINDED)
+    send(REMINDED)
+    Programme.objects.update(closes_on=OVER.date())
+    assert using.end_unused(now=OVER) == 0
+
+
+def test_reminder_that_could_not_be_sent_takes_no_seat(ada: Enrollment) -> None:
+    using.remind(now=REMINDED)
+    Letter.objects.filter(kind=Letter.Kind.SEAT_UNUSED).update(due_at=None, dropped_at=REMINDED)
+    assert using.end_unused(now=OVER) == 0

@@ -121,7 +121,7 @@ def test_who_cannot_be_the_other_is_said_at_once(text: str, obstacle: str, ada: 
 
 def test_merging_does_what_was_shown(ada: Enrollment, bo: Enrollment, mo: Client) -> None:
     done = merge(mo, find(mo, ada, str(bo.pk)), ada)
-    assert said(done) == ["The two accounts are one now. The person gets a letter."]
+    assert said(done) == ["The two accounts are one now."]
     assert done.redirect_chain == [(reverse("admin:enrollment_enrollment_change", args=[bo.pk]), 302)]
     assert [User.objects.get(email=email).is_active for email in (ADA, BO)] == [False, True]
     assert set(EventNote.objects.values_list("words", flat=True)) == {"Seen at the desk."}

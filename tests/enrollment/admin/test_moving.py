@@ -8,8 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from catalog.models import Programme
-from enrollment import card_checking, moving
-from enrollment.models import Enrollment
+from enrollment import card_checking, history, moving
+from enrollment.models import Enrollment, Event
 from libraries.models import Card, Library, User
 from tests.enrollment.views.visiting import words_of
 from tests.factories import (
@@ -148,3 +148,34 @@ def test_coordinator_moves_somebody_to_another_institution(ada: Enrollment, hall
     mo.post(desk_of(ada), {"library": halle.pk, "number": "31000001"})
     ada = Enrollment.objects.select_related("share__institution").get(pk=ada.pk)
     assert ada.share.institution == halle.institution
+
+
+def test_library_of_the_new_card_sees_that_card_and_nothing_else(
+    ada: Enrollment, halle: Library, programme: Programme, lin: Client, hal: Client
+) -> None:
+    lin.post(reverse("admin:enrollment_enrollment_act", args=[ada.pk]), {"action": "confirm_cards"})
+    words = "Een opmerking van Antwerpen"
+    history.record(Event.Kind.PRIORITY_GIVEN, now=timezone.now(), enrollment=ada, words=words)
+    moving_to(ada, halle, "31000001")
+    for page in (page_of(ada), reverse("admin:enrollment_enrollment_changelist")):
+        text = words_of(hal.get(page))
+        assert "31000001" in text
+        assert "21000001" not in text
+        assert words not in text
+    own = words_of(lin.get(page_of(ada)))
+    assert "21000001" in own
+    assert words in own
+    buttons = hal.get(page_of(ada)).content.decode()
+    assert "confirm_cards" in buttons
+    assert "end_applications" not in buttons
+    assert reverse("admin:enrollment_enrollment_card", args=[ada.pk]) not in buttons
+
+
+def test_new_number_is_found_and_shown_in_the_list(ada: Enrollment, lin: Client) -> None:
+    moving_to(ada, make_library(), "21000002")
+    applications = reverse("admin:enrollment_enrollment_changelist")
+    found = lin.post(applications, {"q": "21000002"}, follow=True)
+    assert [row.pk for row in found.context["cl"].result_list] == [ada.pk]
+    assert "21000002" in words_of(found)
+    asked = lin.post(applications, {"action": "refuse_cards", "_selected_action": [ada.pk]})
+    assert "21000002" in words_of(asked)
