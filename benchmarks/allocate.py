@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from benchmarks.stage import Stage, Work, milliseconds, report, set_up
 
 if TYPE_CHECKING:
-    from enrollment.models import SeatPool
+    from enrollment.models import Enrollment, SeatPool
     from libraries.models import User
 
 WAITING, SEATS, ROUNDS = 100_000, 1_000, 5
@@ -46,7 +46,7 @@ def _read(pool: SeatPool, mo: User) -> None:
     from enrollment.reports import workload
     from enrollment.reports.audit import audit
 
-    line = Enrollment.objects.in_line().filter(pool=pool).in_queue_order()
+    line = Enrollment.objects.in_line().filter(pool=pool).in_queue_order().select_related("share", "pool__programme")
     half, last = line[WAITING // 2 - 1], line[WAITING - 1]
     assert (waiting_list.place_of(half), waiting_list.place_of(last)) == (WAITING // 2, WAITING)
     our_seats.check()
@@ -54,6 +54,7 @@ def _read(pool: SeatPool, mo: User) -> None:
         "line_counted": lambda: bare_seats.count_line(pool.pk),
         "place_50000": lambda: waiting_list.place_of(half),
         "place_100000": lambda: waiting_list.place_of(last),
+        "place_explained": lambda: _explain(last),
         "preview_1000": lambda: our_seats.preview(pool, seats=SEATS, by=mo),
         "preview_100000": lambda: our_seats.preview(pool, seats=WAITING, by=mo),
         "first_page": lambda: (workload.workload(mo, now=timezone.now()), workload.programmes(mo)),
@@ -63,6 +64,18 @@ def _read(pool: SeatPool, mo: User) -> None:
     times = {name: median(milliseconds(work) for _ in range(ROUNDS)) for name, work in works.items()}
     for name, value in times.items():
         report(name, value, "ms", times["line_counted"] / value)
+
+
+def _explain(enrollment: Enrollment) -> None:
+    """The place, what may be expected, and the reasons of the days on which it changed."""
+    from django.utils import timezone
+
+    from enrollment.reports.prospect import prospect_of
+
+    prospect = prospect_of(enrollment, now=timezone.now())
+    assert prospect is not None
+    assert prospect.place == WAITING
+    list(prospect.days)
 
 
 def _write(pool: SeatPool, mo: User) -> None:

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from catalog.models import Programme
-from enrollment import card_checking, ending, merging, moving, prioritizing, waiting_list
+from enrollment import ending, merging, prioritizing, waiting_list
 from enrollment.merge_plan import Obstacle, Why
 from enrollment.models import Enrollment, Event, EventNote, Letter, SeatPool
 from libraries.models import Card, Library, User
 from tests.factories import (
-    ADDRESS,
     NOW,
     make_coordinator,
     make_institution,
@@ -385,46 +384,3 @@ def test_applying_goes_on_with_the_account_that_stays(programme: Programme, mo: 
     there = make_member(ADA, programme=second, number=bo.card.number, now=LATER)
     assert (there.card_id, there.state) == (bo.card_id, State.HELD)
     check()
-
-
-# --- What either had proved, or used ---
-
-
-def test_new_card_that_is_proved_by_merging_carries_the_place(programme: Programme, mo: User, halle: Library) -> None:
-    """Ada gave a number that her other account had confirmed."""
-    enlarge(programme, 1)
-    ada = make_member(ADA, programme=programme, number="21000001", now=NOW)
-    confirm(ada)
-    bo = make_member(BO, programme=make_programme("second", cap=1), library=halle, number="31000001", now=NOW)
-    card_checking.confirm(card_id=bo.card_id, by=mo, now=NOW)
-    new_card = moving.NewCard(library=halle, number="31000001")
-    moving.change_card(enrollment_id=ada.pk, told=new_card, by=ada.user, address=ADDRESS, now=LATER)
-    merge(ada, bo, mo)
-    ada = again(ada)
-    assert (ada.card.number, ada.next_card, ada.state) == ("31000001", None, State.SEATED)
-    assert ada.share.institution == halle.institution
-    check()
-
-
-def test_proved_card_of_the_one_that_ends_takes_the_place_of_an_unproved_one(
-    programme: Programme, mo: User, halle: Library
-) -> None:
-    ada = make_member(ADA, programme=programme, number="21000001", now=NOW)
-    enlarge(programme, 1)
-    waiting_list.serve(now=NOW)
-    bo = make_member(BO, programme=programme, library=halle, number="31000001", now=NOW)
-    card_checking.confirm(card_id=bo.card_id, by=mo, now=NOW)
-    assert again(ada).state == State.HELD
-    merge(ada, bo, mo)
-    assert (again(ada).state, again(ada).card.number) == (State.SEATED, "31000001")
-    check()
-
-
-def test_seat_that_either_used_is_a_used_one(programme: Programme, mo: User) -> None:
-    enlarge(programme, 2)
-    ada, bo = (make_member(email, programme=programme, now=NOW) for email in (ADA, BO))
-    for each in (ada, bo):
-        confirm(each)
-    Enrollment.objects.filter(pk=bo.pk).update(used_at=LATER)
-    merge(ada, bo, mo)
-    assert again(ada).used_at == LATER

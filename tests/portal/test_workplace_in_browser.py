@@ -127,5 +127,5 @@ def test_coordinator_puts_two_accounts_together(page: Page, live_server: LiveSer
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
     page.get_by_label("How do you know").fill("Came to the desk with the card.")
     page.get_by_role("button", name="Put the two together").click()
-    assert page.locator(".messagelist").inner_text() == "The two accounts are one now. The person gets a letter."
+    assert page.locator(".messagelist").inner_text() == "The two accounts are one now."
     assert said == []
