@@ -49,6 +49,7 @@ def facts_of(row: Enrollment, user: User) -> dict[str, Any]:
         "row": row,
         "is_theirs": theirs,
         "on_trial": on_trial,
+        "sees_new_card": row.next_card is not None and scoping.may_see(user, row.next_card.institution_id),
         "prospect": prospect.prospect_of(row, now=timezone.now()),
         "card": card,
         "new_card": found.get(row.next_card_id or 0),

@@ -165,6 +165,7 @@ def test_library_of_the_new_card_sees_that_card_and_nothing_else(
     own = words_of(lin.get(page_of(ada)))
     assert "21000001" in own
     assert words in own
+    assert "31000001" not in own
     buttons = hal.get(page_of(ada)).content.decode()
     assert "confirm_cards" in buttons
     assert "end_applications" not in buttons
