@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from catalog.models import Programme
 from enrollment import card_checking, closing
+from enrollment.admin.catalog import ProgrammeForm
 from enrollment.closing import Plan
 from enrollment.models import Enrollment, Event, EventNote, Letter
 from libraries.models import User
@@ -212,3 +213,39 @@ def test_programme_with_places_closes_by_one_door(programme: Programme, desk: Cl
     empty = Programme.objects.create(slug="empty", name="Empty", provider=programme.provider, opens_on=TODAY)
     address = reverse("admin:catalog_programme_change", args=[empty.pk])
     assert "closes_on" in desk.get(address).context["adminform"].form.fields
+
+
+# --- The form of the programme, where its end can only be read ---
+
+
+def programme_form(programme: Programme, desk: Client) -> dict[str, Any]:
+    """As it stands on the page."""
+    page = desk.get(f"/en/admin/catalog/programme/{programme.pk}/change/")
+    bound = page.context["adminform"].form
+    return {name: "" if bound[name].value() is None else bound[name].value() for name in bound.fields}
+
+
+def test_programme_cannot_open_after_its_end(programme: Programme, mo: User, desk: Client) -> None:
+    closing.close(pool_id=programme.pool.pk, plan=Plan(closes_on=SOON), reason="x", by=mo, now=timezone.now())
+    told = programme_form(programme, desk) | {"opens_on": f"{SOON}"}
+    answer = desk.post(f"/en/admin/catalog/programme/{programme.pk}/change/", told)
+    assert answer.context["adminform"].form.errors == {"opens_on": ["The programme closes before this day."]}
+    programme.refresh_from_db()
+    assert programme.opens_on == date(2019, 7, 1)
+
+
+def test_form_of_the_programme_keeps_an_end_that_is_decided_meanwhile(
+    programme: Programme, desk: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between reading the programme and saving it somebody else ends it."""
+    told = programme_form(programme, desk) | {"name": "Leren"}
+    check = ProgrammeForm.clean_opens_on
+
+    def check_later(form: ProgrammeForm) -> date:
+        Programme.objects.update(closes_on=SOON, seats_end_on=LATER)
+        return check(form)
+
+    monkeypatch.setattr(ProgrammeForm, "clean_opens_on", check_later)
+    answer = desk.post(f"/en/admin/catalog/programme/{programme.pk}/change/", told)
+    assert answer.status_code == 302
+    assert (dates(), Programme.objects.get().name) == ((SOON, LATER), "Leren")

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from catalog.models import Programme
-from enrollment import card_checking, history, moving
+from enrollment import card_checking, history, moving, seats
 from enrollment.models import Enrollment, Event
 from libraries.models import Card, Library, User
 from tests.enrollment.views.visiting import words_of
@@ -180,3 +180,15 @@ def test_new_number_is_found_and_shown_in_the_list(ada: Enrollment, lin: Client)
     assert "21000002" in words_of(found)
     asked = lin.post(applications, {"action": "refuse_cards", "_selected_action": [ada.pk]})
     assert "21000002" in words_of(asked)
+
+
+def test_desk_tells_when_somebody_else_is_at_work(
+    ada: Enrollment, lin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(**told: object) -> None:
+        raise seats.ChangedMeanwhile
+
+    monkeypatch.setattr(moving, "change_card_by_staff", busy)
+    told = {"library": make_library().pk, "number": "21000002"}
+    answer = lin.post(f"/en/admin/enrollment/enrollment/{ada.pk}/card/", told, follow=True)
+    assert "Somebody else is at work there. Try again in a minute." in words_of(answer)

@@ -140,3 +140,20 @@ def test_number_of_somebody_else_reads_like_any_other(visit: Client, ada: Enroll
     assert "Your library looks at your card. Until then everything stays as it is." in words_of(answer)
     assert "disputed" not in words_of(answer)
     assert Card.objects.get(pk=cy.card_id).state == Card.State.CLAIMED
+
+
+def test_new_card_is_taken_back(visit: Client, ada: Enrollment, halle: Library) -> None:
+    visit.post(f"{address_of(ada)}?library={halle.pk}", {"number": "31000001"})
+    assert f'action="{address_of(ada)}back/"' in visit.get("/en/my/").content.decode()
+    answer = visit.post(f"{address_of(ada)}back/", follow=True)
+    assert "You took the other card back. Everything stays as it was." in words_of(answer)
+    ada.refresh_from_db()
+    assert (ada.state, ada.next_card) == (State.SEATED, None)
+
+
+def test_new_card_of_somebody_else_is_not_there_to_take_back(
+    visit: Client, ada: Enrollment, programme: Programme
+) -> None:
+    cy = make_member("cy@example.test", programme=programme)
+    assert visit.post(f"{address_of(cy)}back/").status_code == 404
+    assert visit.get(f"{address_of(ada)}back/").status_code == 405
