@@ -17,7 +17,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from catalog.models import Programme
 from enrollment import applying, asking, tasks
 from enrollment.eligibility import Reason, programme_reasons
-from enrollment.forms import CardForm
+from enrollment.forms import CardForm, NumberForm
 from enrollment.models import Enrollment, SeatPool
 from enrollment.privacy import PRIVACY_TEXT_VERSION
 from enrollment.reports.library_search import search
@@ -26,6 +26,9 @@ from enrollment.views.signing_in import destination_of, mail_step, member_of, me
 from libraries import accounts
 from libraries.cards.roster import InvalidFact
 from libraries.models import Library, User
+
+# What `asking.ask` raises.
+NOT_ACCEPTED = (asking.CardNotAccepted, asking.TooManyTries, InvalidFact)
 
 
 @never_cache
@@ -108,17 +111,22 @@ def _apply(request: HttpRequest, pool: SeatPool, library: Library, form: CardFor
         )
     except applying.Ineligible as error:
         return _ineligible(form, error)
-    except asking.CardNotAccepted as error:
-        form.add_outcome(error.outcome)
-        return HTTPStatus.OK
-    except InvalidFact:
-        form.add_error("last_name", _("Write your last name as your library knows it."))
-        return HTTPStatus.OK
-    except asking.TooManyTries:
-        form.add_error(None, _("Too many cards were tried from here. Please wait an hour and try again."))
-        return HTTPStatus.TOO_MANY_REQUESTS
+    except NOT_ACCEPTED as error:
+        return not_accepted(form, error, ("last_name", _("Write your last name as your library knows it.")))
     tasks.ring()
     return HTTPStatus.SEE_OTHER
+
+
+def not_accepted(form: NumberForm, error: Exception, of_name: tuple[str, str]) -> HTTPStatus:
+    """The form says why the library's card check did not take the card; `of_name` is for a name that it cannot use."""
+    if isinstance(error, asking.TooManyTries):
+        form.add_error(None, _("Too many cards were tried from here. Please wait an hour and try again."))
+        return HTTPStatus.TOO_MANY_REQUESTS
+    if isinstance(error, asking.CardNotAccepted):
+        form.add_outcome(error.outcome)
+    else:
+        form.add_error(*of_name)
+    return HTTPStatus.OK
 
 
 def _application(pool: SeatPool, library: Library, form: CardForm) -> applying.Application:

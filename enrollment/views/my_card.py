@@ -16,10 +16,9 @@ from enrollment import asking, moving, tasks
 from enrollment.forms import NumberForm
 from enrollment.models import Enrollment
 from enrollment.reports.library_search import search
-from enrollment.views.joining import whole_number
+from enrollment.views.joining import NOT_ACCEPTED, not_accepted, whole_number
 from enrollment.views.signing_in import member_of, member_required
 from libraries import accounts
-from libraries.cards.roster import InvalidFact
 from libraries.models import Library
 
 
@@ -74,15 +73,9 @@ def _change(request: HttpRequest, enrollment: Enrollment, library: Library, form
     except moving.CannotMove as error:
         form.add_error("number", str(error.obstacle.label))
         return HTTPStatus.OK
-    except asking.CardNotAccepted as error:
-        form.add_outcome(error.outcome)
-        return HTTPStatus.OK
-    except InvalidFact:
-        form.add_error("number", _("Your library does not find your name with this card. Ask at the desk."))
-        return HTTPStatus.OK
-    except asking.TooManyTries:
-        form.add_error(None, _("Too many cards were tried from here. Please wait an hour and try again."))
-        return HTTPStatus.TOO_MANY_REQUESTS
+    except NOT_ACCEPTED as error:
+        words = _("Your library does not find your name with this card. Ask at the desk.")
+        return not_accepted(form, error, ("number", words))
     tasks.ring()
     messages.success(request, _told(changed, number))
     return HTTPStatus.SEE_OTHER
