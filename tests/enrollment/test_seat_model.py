@@ -53,7 +53,7 @@ from tests.factories import (
 
 PEOPLE = "abcdefgh"
 INSTITUTIONS = ("antwerpen", "halle", "kortrijk")
-EXAMPLES = int(os.environ.get("SEAT_EXAMPLES", "30"))
+EXAMPLES = int(os.environ.get("SEAT_EXAMPLES", "40"))
 # Few seats for many people, so that there is always somebody who would like what another gets; and an institution with
 # nobody in the first crowd, for whom something can be kept.
 caps, floors, ceilings = st.integers(0, 6), st.integers(0, 2), st.none() | st.integers(1, 3)
