@@ -51,6 +51,8 @@ def record_each(
             card_id=[each.card_id for each in enrollments],
             pool_id=[each.pool_id for each in enrollments],
             institution_id=[each.share.institution_id for each in enrollments],
+            priority=[each.priority for each in enrollments],
+            applied_at=[each.applied_at for each in enrollments],
         )
 
 
@@ -74,4 +76,5 @@ def line(
         event.card_id = enrollment.card_id
         event.pool_id = enrollment.pool_id
         event.institution_id = enrollment.share.institution_id
+        event.priority, event.applied_at = enrollment.priority, enrollment.applied_at
     return event

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db.models import DateTimeField, Exists, OuterRef, Value
-from django.db.models.functions import Least
+from django.db.models import Exists, OuterRef, Q, Value
 
 from enrollment import seats
 from enrollment.models import Enrollment, Letter
@@ -15,8 +14,10 @@ from libraries.models import Institution
 
 Role = scoping.Role
 
-# An institution gets no more than one letter in so long, however many holds begin to end meanwhile.
+# An institution gets no more than one letter in so long, however many holds begin to end meanwhile; or sooner, where a
+# hold would be over before it could be looked at with the next one.
 BETWEEN = timedelta(hours=24)
+AT_LEAST_BETWEEN = timedelta(hours=6)
 
 
 def remind_libraries(*, now: datetime) -> int:
@@ -43,9 +44,11 @@ def _remind(institution_id: int, *, now: datetime) -> int:
 
 
 def _untold(now: datetime) -> EnrollmentQuerySet:
-    """Holds that end soon, without a letter to their institution since they do; nor one of the last day."""
-    since = Least(OuterRef("ending_since"), Value(now - BETWEEN, output_field=DateTimeField()))
-    told = Letter.objects.filter(
-        kind=Letter.Kind.HOLDS_ENDING, institution_id=OuterRef("share__institution_id"), owed_at__gte=since
+    """Holds that end soon, without a letter to their institution since they do, nor one that is too fresh."""
+    letters = Letter.objects.filter(kind=Letter.Kind.HOLDS_ENDING, institution_id=OuterRef("share__institution_id"))
+    told = Q(owed_at__gte=OuterRef("ending_since"))
+    too_fresh = Q(owed_at__gt=now - AT_LEAST_BETWEEN)
+    next_is_in_time = Q(
+        owed_at__gte=now - BETWEEN, owed_at__lte=OuterRef("hold_until") - Value(BETWEEN + AT_LEAST_BETWEEN)
     )
-    return Enrollment.objects.hold_ending(now).filter(~Exists(told))
+    return Enrollment.objects.hold_ending(now).exclude(Exists(letters.filter(told | too_fresh | next_is_in_time)))

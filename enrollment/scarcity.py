@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from django.db.models import Count
 from django.utils import timezone
 
 from catalog.models import Programme
 from enrollment import seats
-from enrollment.models import Enrollment, Letter, SeatPool
+from enrollment.models import Letter, QueueStretch, SeatPool
 from libraries import scoping
 
 # In percents of the places. One is left when so many percents fewer are taken: a seat that comes and goes is no news.
@@ -45,15 +44,14 @@ def is_long(pool: SeatPool, waiting: int) -> bool:
 
 
 def waiting_for(pool: SeatPool) -> int:
-    return Enrollment.objects.in_line().filter(pool=pool).count()
+    return QueueStretch.objects.people_in([pool.pk]).get(pool.pk, 0)
 
 
 def _changed(now: datetime) -> list[int]:
     """The ids of open programmes' pools where something else holds than was told; with two queries for all."""
     open_now = Programme.objects.open_on(timezone.localdate(now))
     pools = list(SeatPool.objects.filter(programme__in=open_now).select_related("programme").order_by("pk"))
-    lines = Enrollment.objects.in_line().filter(pool__in=pools).values("pool_id").annotate(people=Count("pk"))
-    waiting = {row["pool_id"]: row["people"] for row in lines}
+    waiting = QueueStretch.objects.people_in(pool.pk for pool in pools)
     return [pool.pk for pool in pools if _told(pool) != (level(pool), is_long(pool, waiting.get(pool.pk, 0)))]
 
 

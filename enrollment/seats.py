@@ -22,7 +22,7 @@ from django.db.models import Count, F, Q
 from django.utils import timezone
 
 from enrollment import history, share_moves
-from enrollment.models import Enrollment, Event, Letter, ProviderAccount, SeatPool, Share
+from enrollment.models import Enrollment, Event, Letter, ProviderAccount, QueueStretch, SeatPool, Share
 from libraries.models import User
 
 P = ParamSpec("P")
@@ -306,12 +306,15 @@ def recount(pool_id: int, *, now: datetime, tell: Callable[[Recount], None]) -> 
     for people to settle.
     """
     pool = lock(pool_id)
-    wrong = [*_wrong_shares(pool), *_wrong_counters(pool)]
+    wrong = [*_wrong_shares(pool), *_wrong_counters(pool), *_wrong_queue(pool)]
     for each in wrong:
         tell(each)
     for each in wrong:
-        model = Share if each.of == "share" else SeatPool
-        model.objects.filter(pk=each.pk).update(**{each.counter: each.is_really})
+        if each.counter == _IN_LINE:
+            QueueStretch.objects.count_again(pool.pk)
+        else:
+            model = Share if each.of == "share" else SeatPool
+            model.objects.filter(pk=each.pk).update(**{each.counter: each.is_really})
         history.record(Event.Kind.RECOUNTED, now=now, pool_id=pool.pk, old_value=each.said, new_value=each.is_really)
     return wrong
 
@@ -331,3 +334,14 @@ def _wrong_counters(pool: SeatPool) -> list[Recount]:
     return [
         Recount("seatpool", pool.pk, name, said[name], really[name]) for name in really if said[name] != really[name]
     ]
+
+
+_IN_LINE = "in line"
+
+
+def _wrong_queue(pool: SeatPool) -> list[Recount]:
+    """Told as one number, which may be right although two stretches are wrong."""
+    if pool.pk not in QueueStretch.objects.miscounted():
+        return []
+    said = QueueStretch.objects.people_in([pool.pk]).get(pool.pk, 0)
+    return [Recount("seatpool", pool.pk, _IN_LINE, said, pool.enrollments.in_line().count())]

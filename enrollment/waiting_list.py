@@ -8,14 +8,14 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from enrollment import history, seats
-from enrollment.models import Enrollment, Event, Letter, SeatPool
+from enrollment.models import Enrollment, Event, Letter, QueueStretch, SeatPool
 
 
 def place_of(enrollment: Enrollment) -> int | None:
     """The place in the queue, from 1; None for whoever is passed over or does not wait."""
     if enrollment.state != Enrollment.State.WAITING or enrollment.passed_over:
         return None
-    return Enrollment.objects.ahead_of(enrollment).count() + 1
+    return QueueStretch.objects.places_of([enrollment.pk]).get(enrollment.pk)
 
 
 def serve(*, now: datetime) -> int:

@@ -58,6 +58,9 @@ class Event(models.Model):
     card_id = models.BigIntegerField(null=True)
     old_value = models.BigIntegerField(null=True)
     new_value = models.BigIntegerField(null=True)
+    # How the application stood in the queue then: merging may change it later.
+    priority = models.PositiveSmallIntegerField(null=True)
+    applied_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name = _("event")

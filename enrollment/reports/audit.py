@@ -13,7 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from enrollment import seats
-from enrollment.models import SeatPool
+from enrollment.models import SeatPool, queue_stretch
 
 # Of the rows that break a rule, so many are named.
 MOST_NAMED = 50
@@ -124,6 +124,12 @@ CHECKS = (
             WHERE s.taken <> (SELECT count(*) FROM enrollment_enrollment e WHERE e.share_id = s.id AND {_HOLDS})""",
     ),
     Check(
+        "queue_count",
+        _("The queue of each programme is counted right, to the place of everybody in it."),
+        "seatpool",
+        queue_stretch.MISCOUNTED,
+    ),
+    Check(
         "floors_sum",
         _("What is guaranteed to the institutions is added up right."),
         "seatpool",
@@ -225,4 +231,4 @@ CHECKS = (
 )
 # Asked with the very statement that gives out seats.
 IN_VAIN = Check("nobody_waits_in_vain", _("Nobody who may have a place waits while one is free."), "share", "")
-_COUNTERS = frozenset({"pool_count", "share_count", "floors_sum"})
+_COUNTERS = frozenset({"pool_count", "share_count", "queue_count", "floors_sum"})

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db.models import Count
-
-from enrollment.models import Enrollment, SeatPool
+from enrollment.models import QueueStretch, SeatPool
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,7 @@ def availability(pool: SeatPool) -> Availability:
 def availabilities(pools: Iterable[SeatPool]) -> dict[int, Availability]:
     """For each pool's id, with one query for all."""
     pools = list(pools)
-    lines = Enrollment.objects.in_line().filter(pool__in=pools).values("pool_id")
-    waiting = {row["pool_id"]: row["people"] for row in lines.annotate(people=Count("pk"))}
+    waiting = QueueStretch.objects.people_in(pool.pk for pool in pools)
     return {pool.pk: _availability(pool, waiting.get(pool.pk, 0)) for pool in pools}
 
 

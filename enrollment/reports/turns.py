@@ -19,9 +19,10 @@ from enrollment.seats import WAS_HELD
 Kind = Event.Kind
 
 # Events are in the order of their ids: those of a pool are written under its lock, while their time is that from before
-# the lock. How somebody stood at an event follows from how they stand now and the priority that was given or taken
-# since. For who was passed over, an event about priority has no places, nor has a confirmed card that brought nobody
-# back. Whoever ended keeps the mark of having been passed over.
+# the lock. They say how somebody stood then, which merging may have changed since; of oneself only the priority changes
+# while in line, which follows from the events about it. For who was passed over, an event about priority has no places,
+# nor has a confirmed card that brought nobody back. Whoever ended keeps the mark of having been passed over. For events
+# older than these words: how somebody stands now.
 _KINDS = (
     *(Kind.SEAT_GIVEN, Kind.SEAT_HELD, Kind.WITHDRAWN, Kind.PRIORITY_GIVEN, Kind.PRIORITY_TAKEN),
     *(Kind.CARD_CONFIRMED, Kind.CARD_UNDISPUTED),
@@ -44,7 +45,7 @@ WITH RECURSIVE days AS (
     ) AS joined
     FROM enrollment_enrollment e WHERE e.id = %(enrollment)s
 ), moves AS (
-    SELECT v.id, v.at, v.kind, v.enrollment_id, v.old_value, v.new_value,
+    SELECT v.id, v.at, v.kind, v.enrollment_id, v.old_value, v.new_value, v.priority, v.applied_at,
            v.kind IN ('priority_given', 'priority_taken') AS of_priority
     FROM enrollment_event v CROSS JOIN mine
     WHERE v.pool_id = %(pool)s AND v.at >= (SELECT min(starts_at) FROM days) AND v.at >= %(since)s
@@ -53,17 +54,13 @@ WITH RECURSIVE days AS (
         OR v.kind = 'seat_given' AND v.reason <> %(was_held)s
         OR v.kind IN ('card_confirmed', 'card_undisputed') AND v.new_value IS NOT NULL
     )
-), priorities AS (
-    SELECT enrollment_id, array_agg(id) AS ids FROM moves WHERE of_priority GROUP BY enrollment_id
+), own_priorities AS (
+    SELECT array_agg(m.id) AS ids FROM moves m JOIN mine ON mine.id = m.enrollment_id WHERE m.of_priority
 ), stood AS MATERIALIZED (
-    SELECT m.id, m.at, m.kind, m.old_value, m.new_value, m.of_priority, x.id AS who, x.applied_at, x.passed_over,
-        CASE WHEN theirs.ids IS NULL THEN x.priority
-            ELSE (x.priority + (SELECT count(*) FROM unnest(theirs.ids) later WHERE later > m.id)) %% 2 END AS priority,
-        CASE WHEN own.ids IS NULL THEN mine.priority
-            ELSE (mine.priority + (SELECT count(*) FROM unnest(own.ids) later WHERE later > m.id)) %% 2 END AS own
-    FROM moves m CROSS JOIN mine JOIN enrollment_enrollment x ON x.id = m.enrollment_id
-    LEFT JOIN priorities theirs ON theirs.enrollment_id = m.enrollment_id
-    LEFT JOIN priorities own ON own.enrollment_id = mine.id
+    SELECT m.id, m.at, m.kind, m.old_value, m.new_value, m.of_priority, x.id AS who, x.passed_over,
+        coalesce(m.priority, x.priority) AS priority, coalesce(m.applied_at, x.applied_at) AS applied_at,
+        (mine.priority + (SELECT count(*) FROM unnest(own.ids) later WHERE later > m.id)) %% 2 AS own
+    FROM moves m CROSS JOIN mine CROSS JOIN own_priorities own JOIN enrollment_enrollment x ON x.id = m.enrollment_id
 ), told AS (
     SELECT s.id, s.at, s.kind, s.who = mine.id AS is_own, CASE
         WHEN s.of_priority AND s.new_value IS NULL THEN 0

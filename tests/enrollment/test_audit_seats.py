@@ -14,7 +14,7 @@ from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from enrollment import card_checking, ending
-from enrollment.models import Enrollment, Event, ProviderAccount, SeatPool, Share
+from enrollment.models import Enrollment, Event, ProviderAccount, QueueStretch, SeatPool, Share
 from enrollment.reports.audit import CHECKS, IN_VAIN, MOST_NAMED, audit
 from libraries.models import Card
 from tests.factories import (
@@ -85,6 +85,11 @@ def wrong_counts() -> dict[str, list[int]]:
     }
 
 
+def wrong_queue() -> dict[str, list[int]]:
+    QueueStretch.objects.update(people=7)
+    return {"queue_count": [share().pool_id]}
+
+
 def wrong_floors() -> dict[str, list[int]]:
     SeatPool.objects.update(floors=1)
     return {"floors_sum": [share().pool_id]}
@@ -148,6 +153,7 @@ BREAKS = (
     overdue,
     term_over,
     wrong_counts,
+    wrong_queue,
     wrong_floors,
     waits_in_vain,
     passed_over,
@@ -221,6 +227,7 @@ def test_unanswered_days_can_be_chosen() -> None:
 def test_repair_counts_again_after_saying_what_changes() -> None:
     wrong_counts()
     wrong_floors()
+    wrong_queue()
     status, out, err = run("--repair")
     pool = SeatPool.objects.get()
     assert (status, pool.taken, pool.floors, share().taken) == (0, 2, 0, 2)
@@ -228,11 +235,13 @@ def test_repair_counts_again_after_saying_what_changes() -> None:
         f"plan: share {share().pk}: taken from 0 to 2",
         f"plan: seatpool {pool.pk}: taken from 1 to 2",
         f"plan: seatpool {pool.pk}: floors from 1 to 0",
+        f"plan: seatpool {pool.pk}: in line from 7 to 1",
         f"done: share {share().pk}: taken from 0 to 2",
         f"done: seatpool {pool.pk}: taken from 1 to 2",
         f"done: seatpool {pool.pk}: floors from 1 to 0",
+        f"done: seatpool {pool.pk}: in line from 7 to 1",
     ]
-    assert Event.objects.filter(kind="recounted").count() == 3
+    assert Event.objects.filter(kind="recounted").count() == 4
     assert "NOT" not in out
 
 

@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from catalog.models import Programme
 from enrollment import card_checking, drafts, reminding
-from enrollment.models import Enrollment, Letter
+from enrollment.models import Enrollment, Letter, SeatPool
 from libraries.models import StaffRole, User
 from tests.factories import (
     NOW,
@@ -78,6 +78,21 @@ def test_hold_that_comes_later_is_told_of_a_day_after_the_last_letter(ada: Enrol
     sent = [reminding.remind_libraries(now=ENDING + timedelta(hours=each)) for each in hours]
     # With the first letter; after a day also about Bo; Dirk's hold begins to end after two days, a day after that one.
     assert sent == [1, 0, 0, 1, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("hold_days", [1, 2])
+def test_short_hold_is_told_of_before_it_is_over_although_there_was_a_letter(
+    hold_days: int, ada: Enrollment, lin: User
+) -> None:
+    """However close the holds follow one another; and no more than a letter in six hours."""
+    Programme.objects.update(hold_days=hold_days)
+    SeatPool.objects.update(cap=60)
+    for hour in range(1, 60):
+        apply_later(f"{hour}@example.test", ada, NOW + timedelta(hours=hour))
+    sent = [hour for hour in range(120) if reminding.remind_libraries(now=NOW + timedelta(hours=hour))]
+    assert min(later - hour for hour, later in zip(sent, sent[1:], strict=False)) >= 6
+    over, half = (hold_days * 24 + hour for hour in range(1, 60)), hold_days * 12
+    assert [end for end in over if not any(end - half <= hour <= end - 6 for hour in sent)] == []
 
 
 def test_card_that_was_looked_at_is_not_told_of(ada: Enrollment, lin: User) -> None:
