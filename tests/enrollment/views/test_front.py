@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import translation
+from django.utils.formats import date_format
 
 from catalog.models import Listing
 from enrollment.models import Enrollment, SeatPool
@@ -51,6 +53,17 @@ def test_front_says_that_all_is_taken_and_nobody_waits(client: Client) -> None:
     library = make_library()
     make_member(programme=make_programme(cap=1), library=library)
     assert "All places are taken; nobody waits yet." in words(client)
+
+
+@pytest.mark.parametrize("ending", [0, 1])
+def test_front_says_until_when_one_can_apply(ending: int, client: Client) -> None:
+    """Of the programme that leads, and of the others."""
+    for number in (0, 1):
+        closes_on = days_from_now(20) if number == ending else None
+        make_programme(f"programme-{number}", opens_on=date(2019 + number, 7, 1), closes_on=closes_on)
+    with translation.override("en"):
+        day = date_format(days_from_now(20), "j F Y")
+    assert words(client).count(f"From {day} on you can no longer apply.") == 1
 
 
 def test_a_newcomer_counts_on_nothing_while_somebody_is_in_line() -> None:
