@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from django.utils import timezone
@@ -17,18 +17,19 @@ from libraries.models import Card, Library, User
 
 @dataclass(frozen=True, kw_only=True)
 class Application:
-    """What an applicant tells. `number` is normalized; `second_fact` is used once and never kept."""
+    """What an applicant tells. `number` is normalized; `second_fact` and `pin` are used once and never kept."""
 
     library: Library
-    number: str
-    first_name: str
-    last_name: str
-    second_fact: str | None
+    number: str = field(repr=False)
+    first_name: str = field(repr=False)
+    last_name: str = field(repr=False)
+    second_fact: str | None = field(repr=False)
     language: str
     privacy_version: str
     age_confirmed: int | None
     # Of the page that told about personal data; empty: the same as `language`, in which letters are written.
     privacy_language: str = ""
+    pin: str | None = field(default=None, repr=False)
 
 
 class Ineligible(Exception):
@@ -71,6 +72,7 @@ def _ask(application: Application, *, address: str, now: datetime) -> Answer:
         application.library,
         number=application.number,
         second_fact=application.second_fact,
+        pin=application.pin,
         last_name=application.last_name,
         address=address,
         now=now,

@@ -32,12 +32,28 @@ def asks_second_fact(library: Library) -> bool:
     return membership.check_of(library.institution).needs_second_fact
 
 
+def pin_name(library: Library) -> str | None:
+    """What the PIN is called that the library's card check asks for, empty where it has no name of its own; None where
+    no PIN is asked."""
+    institution = library.institution
+    if not membership.check_of(institution).asks_pin:
+        return None
+    return institution.system.pin_name
+
+
 def ask(
-    library: Library, *, number: str, second_fact: str | None, last_name: str, address: str, now: datetime
+    library: Library,
+    *,
+    number: str,
+    second_fact: str | None,
+    last_name: str,
+    address: str,
+    now: datetime,
+    pin: str | None = None,
 ) -> Answer:
     """What the library's card check says of a normalized number. Raises TooManyTries, CardNotAccepted or InvalidFact.
 
-    May take seconds: never call it inside a transaction. `second_fact` is used once and never kept.
+    May take seconds: never call it inside a transaction. `second_fact` and `pin` are used once and never kept.
     """
     institution = library.institution
     if not limits.allow("address", address, limit=ANSWERS_PER_ADDRESS, per=ANSWERS_PERIOD, now=now):
@@ -46,7 +62,7 @@ def ask(
     if not limits.allow(*card, limit=ANSWERS_PER_CARD, per=ANSWERS_PERIOD, now=now):
         raise TooManyTries
     on = timezone.localdate(now)
-    answer = membership.ask(institution, number=number, second_fact=second_fact, last_name=last_name, on=on)
+    answer = membership.ask(institution, number=number, second_fact=second_fact, last_name=last_name, on=on, pin=pin)
     if answer.outcome not in _HELPFUL:
         raise CardNotAccepted(answer.outcome)
     return answer

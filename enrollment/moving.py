@@ -37,11 +37,12 @@ class CannotMove(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class NewCard:
-    """`number` is normalized; `second_fact` is used once and never kept."""
+    """`number` is normalized; `second_fact` and `pin` are used once and never kept."""
 
     library: Library
     number: str = field(repr=False)
     second_fact: str | None = field(default=None, repr=False)
+    pin: str | None = field(default=None, repr=False)
 
 
 def change_card(*, enrollment_id: int, told: NewCard, by: User, address: str, now: datetime) -> Enrollment:
@@ -55,6 +56,7 @@ def change_card(*, enrollment_id: int, told: NewCard, by: User, address: str, no
         told.library,
         number=told.number,
         second_fact=told.second_fact,
+        pin=told.pin,
         last_name=by.last_name,
         address=address,
         now=now,

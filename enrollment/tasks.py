@@ -23,8 +23,8 @@ from enrollment import (
     waiting_list,
 )
 from enrollment.doorbell import Doorbell
-from enrollment.secrets import secret_of
 from libraries import limits, people
+from libraries.secrets import secret_of
 
 logger = logging.getLogger(__name__)
 

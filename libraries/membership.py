@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from dateutil.relativedelta import relativedelta
+from django.conf import settings
 from django.utils import timezone
 
 from libraries import rosters
 from libraries.cards import registry
-from libraries.cards.checks import Answer, CardCheck, Outcome, Question
-from libraries.models import Card, Institution, Library, User
+from libraries.cards.checks import Answer, AskedSystem, CardCheck, Outcome, Question
+from libraries.cards.systems import SystemFacts
+from libraries.models import Card, Institution, Library, LibrarySystem, User
+from libraries.secrets import find_secret
 
 RENEWED_FOR = relativedelta(years=1)
 
@@ -29,13 +32,57 @@ def check_of(institution: Institution, number: str = "") -> CardCheck:
         tells_unknown_cards=institution.tells_unknown_cards,
         key=rosters.fact_key(institution) if by_roster else b"",
         roster=rosters.facts_for(institution, number) if by_roster and number else None,
+        system=facts_of(institution) if institution.is_asked else None,
     )
     return registry.check_for(institution.card_check, setup)
 
 
-def ask(institution: Institution, *, number: str, second_fact: str | None, last_name: str, on: date) -> Answer:
+def system_of(institution: Institution) -> AskedSystem:
+    """The same for an institution whose library system is asked. Raises LookupError for others."""
+    setup = registry.Setup(institution_id=institution.pk, system=facts_of(institution))
+    return registry.system_for(institution.card_check, setup)
+
+
+def facts_of(institution: Institution) -> SystemFacts | None:
+    """How its library system is reached, with the secrets that its row names; None where there is no such row."""
+    row = LibrarySystem.objects.filter(institution=institution).first()
+    if row is None:
+        return None
+    secrets = {name: find_secret(name) for name in (row.secret_name, row.terminal_secret_name) if name}
+    return SystemFacts(
+        institution_id=institution.pk,
+        address=row.address,
+        port=row.port,
+        tls=row.tls,
+        encoding=row.encoding,
+        checksums=row.checksums,
+        institution_code=row.institution_code,
+        location=row.location,
+        login=row.login,
+        login_secret=secrets.get(row.secret_name, ""),
+        terminal_secret=secrets.get(row.terminal_secret_name, ""),
+        oauth=row.oauth,
+        missing_secrets=not all(secrets.values()),
+        asks_pin=row.asks_pin,
+        asks_expiry=row.asks_expiry,
+        tells_unknown_cards=institution.tells_unknown_cards,
+        timeout_seconds=row.timeout_seconds,
+        most_connections=row.most_connections,
+        private=settings.ALLOW_PRIVATE_ADDRESSES,
+    )
+
+
+def ask(
+    institution: Institution,
+    *,
+    number: str,
+    second_fact: str | None,
+    last_name: str,
+    on: date,
+    pin: str | None = None,
+) -> Answer:
     """What the institution's card check says. May take seconds: never call it inside a transaction."""
-    question = Question(number=number, second_fact=second_fact, last_name=last_name, on=on)
+    question = Question(number=number, second_fact=second_fact, last_name=last_name, on=on, pin=pin)
     return check_of(institution, number).ask(question)
 
 

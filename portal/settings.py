@@ -93,6 +93,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 
 # --- Work to do outside ---
+# Library systems and lists of cards often stand in the same private network; requests to it are made only when allowed.
+ALLOW_PRIVATE_ADDRESSES = environment.flag("ALLOW_PRIVATE_ADDRESSES")
 REDIS_URL = environment.redis_url()
 
 # --- Mail ---

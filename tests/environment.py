@@ -9,6 +9,8 @@ TEST_ENVIRONMENT = {
     "SITE_URL": "http://testserver",
     "EMAIL_URL": "memorymail://",
     "DEFAULT_FROM_EMAIL": "Leerkaart <leerkaart@library.test>",
+    # The servers that tests ask stand on this machine.
+    "ALLOW_PRIVATE_ADDRESSES": "on",
     "SANDBOX": "on",
     "SANDBOX_MAIL": "/nonexistent/mail",
     "SANDBOX_PLATFORM_URL": "http://127.0.0.1:9",

@@ -13,7 +13,7 @@ from catalog.models import Programme, Provider
 from enrollment import applying
 from enrollment.models import Enrollment, SeatPool, Share
 from enrollment.privacy import PRIVACY_TEXT_VERSION
-from libraries.models import Institution, Library, StaffRole, User
+from libraries.models import Institution, Library, LibrarySystem, StaffRole, User
 
 NOW = datetime(2026, 7, 3, 12, 2, tzinfo=UTC)  # 14:02 in Brussels
 ADDRESS = "192.0.2.1"
@@ -33,6 +33,15 @@ def make_library(name: str = "Permeke", institution: Institution | None = None, 
     institution = institution or make_institution()
     defaults = {"postal_code": institution.postal_code, "city": institution.city, **fields}
     return Library.objects.get_or_create(institution=institution, name=name, defaults=defaults)[0]
+
+
+def make_system(institution: Institution | None = None, *, kind: str = "sip2", **fields: Any) -> LibrarySystem:
+    """The institution's library system, which nobody has started: see tests/card_systems.py for answers."""
+    institution = institution or make_institution()
+    institution.card_check = kind
+    institution.save(update_fields=["card_check"])
+    defaults = {"address": "127.0.0.1", "port": 9, "tls": False, **fields}
+    return LibrarySystem.objects.update_or_create(institution=institution, defaults=defaults)[0]
 
 
 def make_provider(slug: str = "skillstown", **fields: Any) -> Provider:

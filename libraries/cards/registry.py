@@ -6,19 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from libraries.cards.by_hand import ByHandCheck
-from libraries.cards.checks import CardCheck
+from libraries.cards.checks import AskedSystem, CardCheck
 from libraries.cards.roster import RosterCheck, RosterFacts
+from libraries.cards.systems import SystemFacts
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What the checks need to know of an institution and, for a roster, of the one number that is asked about."""
+    """What the checks need to know of an institution: for a roster, of the one number that is asked about, and for a
+    library system, how it is reached."""
 
     institution_id: int
     second_fact: str = ""
     tells_unknown_cards: bool = False
     key: bytes = field(default=b"", repr=False)
     roster: RosterFacts | None = None
+    system: SystemFacts | None = None
 
 
 class UnknownKind(LookupError):
@@ -26,10 +29,26 @@ class UnknownKind(LookupError):
 
 
 def check_for(kind: str, setup: Setup) -> CardCheck:
+    if make := _SYSTEMS.get(kind):
+        return make(_facts(setup))
     try:
         return _CHECKS[kind](setup)
     except KeyError:
         raise UnknownKind(kind) from None
+
+
+def system_for(kind: str, setup: Setup) -> AskedSystem:
+    """The same for the kinds that ask another system. Raises UnknownKind for the others."""
+    try:
+        return _SYSTEMS[kind](_facts(setup))
+    except KeyError:
+        raise UnknownKind(kind) from None
+
+
+def _facts(setup: Setup) -> SystemFacts:
+    if setup.system is None:
+        raise UnknownKind("without settings")
+    return setup.system
 
 
 def _by_hand(setup: Setup) -> CardCheck:
@@ -47,3 +66,4 @@ def _roster(setup: Setup) -> CardCheck:
 
 
 _CHECKS: dict[str, Callable[[Setup], CardCheck]] = {"by_hand": _by_hand, "roster": _roster}
+_SYSTEMS: dict[str, Callable[[SystemFacts], AskedSystem]] = {}

@@ -63,6 +63,10 @@ class Card(models.Model):
     # The last day. Of a card that has to be checked again because that day is over, the day is kept.
     valid_until = models.DateField(_("valid until"), null=True, blank=True)
     refusal = models.CharField(_("reason"), max_length=20, blank=True, choices=Refusal)
+    # Its library's system did not answer when it was given, and has not since.
+    unanswered_since = models.DateTimeField(_("no answer since"), null=True, blank=True)
+    # When its library last said, unasked by the member, that it is good: for checking proved cards again.
+    found_good_at = models.DateTimeField(_("found good"), null=True, blank=True)
 
     objects = CardQuerySet.as_manager()
 

@@ -11,6 +11,15 @@ class Institution(models.Model):
     class CardCheck(models.TextChoices):
         BY_HAND = "by_hand", _("a librarian looks")
         ROSTER = "roster", _("a list of valid cards")
+        SIP2 = "sip2", _("ask the library system (SIP2)")
+        KOHA = "koha", _("ask the library system (Koha)")
+
+    # The ways that ask another system, each with a row of settings.
+    ASKED = (CardCheck.SIP2, CardCheck.KOHA)
+
+    class CheckDigit(models.TextChoices):
+        NONE = "", _("none")
+        LUHN = "luhn", _("Luhn (mod 10)")
 
     class SecondFact(models.TextChoices):
         BIRTH_DATE = "birth_date", _("date of birth")
@@ -44,6 +53,16 @@ class Institution(models.Model):
         help_text=_("Otherwise an unknown card and a wrong second fact read alike, so that nobody can guess."),
     )
 
+    number_patterns = models.TextField(
+        _("patterns of its card numbers"),
+        max_length=1000,
+        blank=True,
+        help_text=_("One a line: # is a digit, @ a letter, * any more of both. Empty: every number may be theirs."),
+    )
+    check_digit = models.CharField(
+        _("check digit of its card numbers"), max_length=10, choices=CheckDigit, default=CheckDigit.NONE, blank=True
+    )
+
     class Meta:
         verbose_name = _("institution")
         verbose_name_plural = _("institutions")
@@ -51,6 +70,11 @@ class Institution(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether its cards are proved by asking another system."""
+        return self.card_check in self.ASKED
 
 
 class Library(models.Model):

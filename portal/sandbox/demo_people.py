@@ -24,9 +24,9 @@ from catalog.provider.errors import ProviderError
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount, SeatPool, Share
 from enrollment.privacy import PRIVACY_TEXT_VERSION
 from enrollment.seats import WAS_HELD
-from enrollment.secrets import secret_of
 from libraries import rosters
 from libraries.models import Card, Institution, Library, User
+from libraries.secrets import secret_of
 from portal.sandbox.accounts import DEMO_CARDS
 from portal.sandbox.demo_names import FIRST_NAMES, LAST_NAMES
 from portal.sandbox.only import refuse_outside_the_sandbox

@@ -1,0 +1,22 @@
+"""The values of secrets that rows only name."""
+
+import os
+from pathlib import Path
+
+
+def secret_of(name: str) -> str:
+    """From the environment, or from the file that NAME_FILE names. Raises LookupError when neither is there."""
+    if value := find_secret(name):
+        return value
+    raise LookupError(name)
+
+
+def find_secret(name: str) -> str:
+    """The same; empty when it is not there, or cannot be read."""
+    path = os.environ.get(f"{name}_FILE")
+    if not path:
+        return os.environ.get(name, "")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip() or os.environ.get(name, "")
+    except (OSError, UnicodeDecodeError):
+        return os.environ.get(name, "")
