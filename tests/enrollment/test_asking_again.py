@@ -1,4 +1,4 @@
-"""A system that did not answer is asked until it does; then its members come back with the PIN, or a librarian looks."""
+"""A system that did not answer is asked until it does; then members come back with the PIN, or a librarian looks."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from tests.factories import make_institution, make_library, make_member, make_sy
 
 pytestmark = pytest.mark.django_db
 
+NOT_FOUND = "Your library does not find this card. Check the number and what you filled in below."
 DOWN = Answer(Outcome.NO_ANSWER, trouble=Trouble.TIMED_OUT)
 
 
@@ -33,16 +34,19 @@ def system(monkeypatch: pytest.MonkeyPatch) -> AnsweringSystem:
     return answer_in_place_of("sip2", monkeypatch)
 
 
-def test_pin_is_asked_only_where_it_is_needed(ada: Client, kortrijk: Library, permeke: Library) -> None:
-    assert ['name="pin"' in ada.get(card_page(library)).content.decode() for library in (kortrijk, permeke)] == [
-        True,
-        False,
-    ]
+def asks_pin(client: Client, library: Library) -> bool:
+    return 'name="pin"' in client.get(card_page(library)).content.decode()
+
+
+def test_pin_is_asked_only_where_it_is_needed(
+    ada: Client, kortrijk: Library, permeke: Library, system: AnsweringSystem
+) -> None:
+    assert (asks_pin(ada, kortrijk), asks_pin(ada, permeke)) == (True, False)
     LibrarySystem.objects.update(asks_pin=False)
-    assert 'name="pin"' not in ada.get(card_page(kortrijk)).content.decode()
+    assert not asks_pin(ada, kortrijk)
 
 
-def test_pin_is_called_what_the_library_calls_it(ada: Client, kortrijk: Library) -> None:
+def test_pin_is_called_what_the_library_calls_it(ada: Client, kortrijk: Library, system: AnsweringSystem) -> None:
     assert "PIN of your library card" in words_of(ada.get(card_page(kortrijk)))
     LibrarySystem.objects.update(pin_name="Wachtwoord <Mijn Bib>")
     page = ada.get(card_page(kortrijk))
@@ -89,7 +93,7 @@ def test_nul_is_refused_in_words(ada: Client, kortrijk: Library, system: Answeri
 @pytest.mark.parametrize(
     ("outcome", "field", "said"),
     [
-        (Outcome.UNKNOWN_OR_WRONG, "number", "Your library does not find this card. Check the number and what you filled in below."),
+        (Outcome.UNKNOWN_OR_WRONG, "number", NOT_FOUND),
         (Outcome.UNKNOWN, "number", "Your library does not know this number. Check it against your card."),
         (Outcome.WRONG_PIN, "pin", "This is not the PIN of your card. Check it and type it again."),
         (Outcome.EXPIRED, "number", "Your card is no longer valid. Ask your library to renew it."),
@@ -140,9 +144,9 @@ def test_coming_back_with_the_pin_gives_the_seat(ada: Client, kortrijk: Library,
     again = ada.post(address, {"pin": PIN}, follow=True)
     assert "The system of your library does not answer now. Everything stays as it is" in words_of(again)
     system.otherwise = Answer(Outcome.CONFIRMED)
-    assert errors_of(ada.post(address, {"pin": "0000"})) == {"__all__": [
-        "Your library does not find this card. Check the number and what you filled in below."]}  # fmt: skip
-    assert errors_of(ada.post(address, {})) == {"pin": ["Fill in the PIN of your library card."]}
+    wrong = "Your library does not find this card with this PIN. Check your PIN and type it again."
+    assert errors_of(ada.post(address, {"pin": "0000"})) == {"pin": [wrong]}
+    assert errors_of(ada.post(address, {"pin": ""})) == {"pin": ["Fill in the PIN of your library card."]}
     done = ada.post(address, {"pin": PIN}, follow=True)
     assert "Your card is checked: it carries your application now." in words_of(done)
     assert Enrollment.objects.get().state == Enrollment.State.SEATED
