@@ -199,7 +199,8 @@ def main() -> None:
     try:
         anyio.run(partial(_serve, server, options.port))
     except* OSError as errors:
-        raise SystemExit(f"Library system: port {options.port} cannot be used: {errors.exceptions[0]}") from None
+        reason = getattr(errors.exceptions[0], "strerror", "")
+        raise SystemExit(f"Library system: port {options.port} cannot be used: {reason}") from None
 
 
 if __name__ == "__main__":
