@@ -11,7 +11,7 @@ from django.utils import timezone
 from enrollment import asking, card_checking, history, rivalry, seats
 from enrollment.eligibility import Reason, reasons_against
 from enrollment.models import Enrollment, Event, Letter, SeatPool, Share
-from libraries.cards.checks import Answer, Outcome
+from libraries.cards.checks import Answer, Outcome, Question
 from libraries.models import Card, Library, User
 
 
@@ -68,15 +68,14 @@ def _share(pool: SeatPool, application: Application) -> Share | None:
 
 
 def _ask(application: Application, *, address: str, now: datetime) -> Answer:
-    return asking.ask(
-        application.library,
+    question = Question(
         number=application.number,
-        second_fact=application.second_fact,
-        pin=application.pin,
         last_name=application.last_name,
-        address=address,
-        now=now,
+        on=_day(now),
+        pin=application.pin,
+        second_fact=application.second_fact,
     )
+    return asking.ask(application.library, question, address=address, now=now)
 
 
 def _day(now: datetime) -> date:
@@ -130,6 +129,8 @@ def _insert(share: Share, card: Card, application: Application, *, now: datetime
     lines = [history.line(Event.Kind.APPLIED, now=now, by=card.user, enrollment=enrollment)]
     if card.state == Card.State.CONFIRMED:
         lines += [history.line(Event.Kind.CARD_CONFIRMED, now=now, enrollment=enrollment, reason=card.decided_how)]
+    if card.unanswered_since is not None:
+        lines += [history.line(Event.Kind.CARD_UNANSWERED, now=now, enrollment=enrollment)]
     if card.state == Card.State.DISPUTED:
         lines += [history.line(Event.Kind.CARD_DISPUTED, now=now, enrollment=enrollment)]
     history.write(lines)

@@ -20,6 +20,7 @@ from django.utils.translation import ngettext, override
 
 from enrollment import lapsing, reminding, renewing, scarcity, using, waiting_list
 from enrollment.models import Enrollment, Event, EventNote, Letter, ProviderAccount, SeatPool
+from enrollment.reports import proofs
 from enrollment.reports.prospect import prospect_of
 from libraries import scoping
 from libraries.models import Card
@@ -52,7 +53,7 @@ def compose(letter: Letter) -> EmailMultiAlternatives | None:
 
 
 def _of_member(letter: Letter, enrollment_id: int) -> Draft | None:
-    rows = Enrollment.objects.select_related("user", "card__library", "share", "pool__programme__provider")
+    rows = Enrollment.objects.select_related("user", "share", "pool__programme__provider", *proofs.SYSTEMS)
     enrollment = rows.get(pk=enrollment_id)
     draft = TO_MEMBERS[Letter.Kind(letter.kind)](enrollment, letter)
     return None if draft is None else replace(draft, facts=_common(enrollment) | draft.facts)
@@ -123,7 +124,9 @@ def seat_given(enrollment: Enrollment, letter: Letter) -> Draft | None:
 
 
 def seat_held(enrollment: Enrollment, letter: Letter) -> Draft | None:
-    return Draft(subject=_("A place is held for you")) if enrollment.state == State.HELD else None
+    if enrollment.state != State.HELD:
+        return None
+    return Draft(subject=_("A place is held for you"), facts={"asks_back": proofs.asks_back(enrollment)})
 
 
 def in_queue(enrollment: Enrollment, letter: Letter) -> Draft | None:
@@ -133,7 +136,8 @@ def in_queue(enrollment: Enrollment, letter: Letter) -> Draft | None:
     expected = found.words if found and found.is_known else ""
     closes_on = enrollment.pool.programme.closes_on
     facts = {"place": found.place if found else None, "expected": expected, "closes_on": closes_on}
-    return Draft(subject=_("You are in the queue"), facts=facts)
+    asks_back = proofs.asks_back(enrollment)
+    return Draft(subject=_("You are in the queue"), facts={**facts, "asks_back": asks_back})
 
 
 def card_confirmed(enrollment: Enrollment, letter: Letter) -> Draft | None:
@@ -175,6 +179,19 @@ def card_changed(enrollment: Enrollment, letter: Letter) -> Draft | None:
         return None
     facts = {"seated": enrollment.state == State.SEATED, "held": enrollment.state == State.HELD}
     return Draft(subject=_("Your other card is confirmed"), facts=facts)
+
+
+def card_to_prove(enrollment: Enrollment, letter: Letter) -> Draft | None:
+    """Not sent to whoever came back by themselves, or where a librarian was quicker."""
+    if proofs.card_to_prove(enrollment) is None:
+        return None
+    facts = {"held": enrollment.state == State.HELD}
+    return Draft(
+        subject=_("Please give the PIN of your library card again"),
+        leads_to="my_card_proof",
+        arguments=(enrollment.pk,),
+        facts=facts,
+    )
 
 
 def card_expired(enrollment: Enrollment, letter: Letter) -> Draft | None:
@@ -284,6 +301,7 @@ TO_MEMBERS: dict[Letter.Kind, Callable[[Enrollment, Letter], Draft | None]] = {
     Letter.Kind.CARD_REFUSED: card_refused,
     Letter.Kind.NEW_CARD_REFUSED: new_card_refused,
     Letter.Kind.CARD_CHANGED: card_changed,
+    Letter.Kind.CARD_TO_PROVE: card_to_prove,
     Letter.Kind.CARD_EXPIRED: card_expired,
     Letter.Kind.SEAT_UNUSED: seat_unused,
     Letter.Kind.HOLD_LAPSED: hold_lapsed,

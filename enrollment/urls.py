@@ -19,6 +19,7 @@ urlpatterns = [
     path("my/<int:pk>/renew/", my_place.renew, name="renew"),
     path("my/<int:pk>/start/", my_place.start, name="start"),
     path("my/<int:pk>/card/", my_card.change_card, name="my_card"),
+    path("my/<int:pk>/card/proof/", my_card.prove, name="my_card_proof"),
     path("my/<int:pk>/card/back/", my_card.take_back, name="my_card_back"),
     # In place of allauth's pages at these addresses.
     path("accounts/login/", signing_in.password, name="account_login"),

@@ -31,6 +31,7 @@ app.conf.update(
     task_routes={
         "enrollment.tasks.provision_due": {"queue": "provider"},
         "enrollment.tasks.send_letters": {"queue": "mail"},
+        "enrollment.tasks.ask_libraries": {"queue": "libraries"},
     },
     beat_schedule={
         "provision-due": {
@@ -44,6 +45,7 @@ app.conf.update(
             "options": {"expires": 15},
         },
         "sweep-seats": {"task": "enrollment.tasks.sweep_seats", "schedule": 60.0, "options": {"expires": 60}},
+        "ask-libraries": {"task": "enrollment.tasks.ask_libraries", "schedule": 60.0, "options": {"expires": 60}},
         "sweep-people": {
             "task": "enrollment.tasks.sweep_people",
             "schedule": 3600.0,

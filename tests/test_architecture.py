@@ -21,11 +21,11 @@ LAYERS = {
     "pages and commands": "admin views urls management templatetags accounts",
     "forms, reports, tasks, letters": "forms reports tasks letters drafts",
     "operations": (
-        "applying asking moving new_cards card_checking rivalry ending renewing lapsing using announcing prioritizing"
-        " waiting_list cap cap_plan closing provisioning reminding scarcity merging merge_plan roster_uploading"
-        " membership rosters people"
+        "applying asking asking_again moving new_cards card_checking rivalry ending renewing lapsing using announcing"
+        " prioritizing waiting_list cap cap_plan closing provisioning reminding scarcity merging merge_plan"
+        " roster_uploading membership rosters people"
     ),
-    "rules": "seats share_moves eligibility history scoping limits",
+    "rules": "seats share_moves eligibility history scoping limits guessing",
     "models": "models",
     "adapters, which know no models": "provider cards covers shelf secrets privacy colors doorbell roster_files",
 }

@@ -22,6 +22,8 @@ class Event(models.Model):
         NEW_CARD = "new_card", _("Another card given")
         NEW_CARD_DROPPED = "new_card_dropped", _("The other card was taken back")
         NEW_CARD_REFUSED = "new_card_refused", _("The other card was not accepted")
+        CARD_UNANSWERED = "card_unanswered", _("The library's system did not answer")
+        CARD_ANSWERED = "card_answered", _("The library's system answers again")
         CARD_DISPUTED = "card_disputed", _("Card also claimed in another application")
         HOLD_LAPSED = "hold_lapsed", _("Held place released")
         PRIORITY_GIVEN = "priority_given", _("Priority given")

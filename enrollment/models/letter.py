@@ -69,6 +69,7 @@ class Letter(OwedWork):
         TERM_ENDS_SOON = "term_ends_soon", _("the place ends in 7 days")
         SEAT_RENEWED = "seat_renewed", _("the place is renewed")
         SEAT_ENDED = "seat_ended", _("the place has ended")
+        CARD_TO_PROVE = "card_to_prove", _("the PIN is asked again")
         CARD_EXPIRED = "card_expired", _("the card has expired")
         SEAT_UNUSED = "seat_unused", _("the place is not used")
         CARD_CHANGED = "card_changed", _("another card carries the place")

@@ -109,3 +109,8 @@ class LibrarySystem(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk}"
+
+    @property
+    def asks_back(self) -> bool:
+        """Whether members come back with the PIN when it did not answer."""
+        return self.asks_pin and self.when_down == self.WhenDown.MEMBER

@@ -142,7 +142,7 @@ class Demo:
         limits = ("--graceful-timeout", "2", "--timeout", "120", "--no-control-socket")
         self._start("web", "-m", "gunicorn", "portal.wsgi", *bind, *limits, fds=[self.web.fileno()])
         self._start("worker-provider", *worker, "-Q", "provider", "-c", "8", "-n", "provider@%h")
-        self._start("worker-mail", *worker, "-Q", "mail,sweeps", "-c", "4", "-n", "mail@%h")
+        self._start("worker-mail", *worker, "-Q", "mail,sweeps,libraries", "-c", "4", "-n", "mail@%h")
         schedule = str(self.folder.path / "beat-schedule")
         self._start("beat", *celery, "beat", "--schedule", schedule, "--pidfile", "")
 

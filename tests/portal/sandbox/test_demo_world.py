@@ -22,7 +22,7 @@ from enrollment.models import CapChange, Enrollment, Event, Letter, ProviderAcco
 from enrollment.reports.audit import audit
 from enrollment.reports.offer import on_offer
 from libraries import membership, scoping
-from libraries.cards.checks import Outcome
+from libraries.cards.checks import Outcome, Question
 from libraries.models import Card, Institution, Library, LibrarySystem, User
 from portal.sandbox import demo_catalog, demo_world
 from portal.sandbox.accounts import DEMO_ACCOUNTS, DEMO_CARDS
@@ -157,9 +157,8 @@ def test_staff_can_sign_in_and_do_their_work(pool: SeatPool) -> None:
 def test_demo_cards_do_what_they_say(pool: SeatPool) -> None:
     antwerp = Institution.objects.get(slug="antwerpen")
     for card in DEMO_CARDS:
-        answer = membership.ask(
-            antwerp, number=card.number, second_fact=card.born, last_name="Peeters", on=TODAY.date()
-        )
+        question = Question(number=card.number, second_fact=card.born, last_name="Peeters", on=TODAY.date())
+        answer = membership.ask(antwerp, question)
         wanted = Outcome.BY_HAND if not card.born else Outcome.CONFIRMED if card.valid else Outcome.EXPIRED
         assert answer.outcome == wanted
 
