@@ -22,6 +22,8 @@ if SANDBOX and HTTPS:
 if SANDBOX:
     SANDBOX_MAIL = Path(environment.required("SANDBOX_MAIL"))
     SANDBOX_PLATFORM_URL = environment.required("SANDBOX_PLATFORM_URL").rstrip("/")
+    SANDBOX_LIBRARY_PORT = environment.positive("SANDBOX_LIBRARY_PORT", default=6001)
+    SANDBOX_LIBRARY_FAULT = Path(environment.required("SANDBOX_LIBRARY_FAULT"))
 
 INSTALLED_APPS = [
     "portal",
