@@ -7,6 +7,7 @@ const wait = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds *
 const show = (text, address) => {
   const page = new DOMParser().parseFromString(text, "text/html");
   document.title = page.title;
+  page.querySelectorAll("[autofocus]").forEach((each) => each.removeAttribute("autofocus"));
   document.getElementById("content").replaceWith(page.getElementById("content"));
   history.replaceState(null, "", address);
   scrollTo(0, 0);
