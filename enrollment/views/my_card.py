@@ -107,15 +107,21 @@ def _change(
         words = _("Your library does not find your name with this card. Ask at the desk.")
         return not_accepted(form, error, (None, words))
     tasks.ring()
-    messages.success(request, _told(changed, number))
+    _tell(request, changed, number)
     return HTTPStatus.SEE_OTHER
 
 
-def _told(changed: Enrollment, number: str) -> str:
+def _tell(request: HttpRequest, changed: Enrollment, number: str) -> None:
     """The card that was told of is the new one where there is one, whatever became of it."""
     card = changed.next_card or changed.card
     if card.unanswered_since is not None:
-        return _("The system of your library does not answer now. Everything stays as it is: please try again later.")
+        words = _("The system of your library does not answer now. Everything stays as it is: please try again later.")
+        messages.warning(request, words)
+    else:
+        messages.success(request, _told(changed, number))
+
+
+def _told(changed: Enrollment, number: str) -> str:
     if changed.card.number == number and changed.card.is_proved_on(timezone.localdate()):
         return _("Your card is checked: it carries your application now.")
     return _("Your library looks at your card. Until then everything stays as it is.")
