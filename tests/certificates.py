@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from outgoing import guarded
+
+HERE = "127.0.0.1"
 
 
 class Authority:
@@ -24,7 +31,7 @@ class Authority:
         self.path = folder / f"{name}.pem"
         self.path.write_bytes(own.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
-    def server(self, name: str = "localhost", *, starts: int = -1, ends: int = 1) -> ssl.SSLContext:
+    def server(self, name: str = "localhost", *, starts: int = -9, ends: int = 1) -> ssl.SSLContext:
         """For a server of this name or IP address. `starts` and `ends` are in days from now."""
         key = ec.generate_private_key(ec.SECP256R1())
         alternative: x509.GeneralName = x509.DNSName(name)
@@ -64,3 +71,12 @@ def _days(days: int) -> datetime:
 
 def _named(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+@contextmanager
+def trusting(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """All that asks over HTTP trusts this authority meanwhile, as an operator may say in the environment."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
+    guarded._trusting.cache_clear()
+    yield
+    guarded._trusting.cache_clear()

@@ -42,7 +42,7 @@ def test_every_kind_that_asks_no_system_is_known(kind: str) -> None:
     assert check_for(kind, Setup(institution_id=1)).asks_pin is False
 
 
-@pytest.mark.parametrize("kind", [Institution.CardCheck.SIP2])
+@pytest.mark.parametrize("kind", Institution.ASKED)
 def test_kind_that_asks_a_system_is_told_how_it_is_reached(kind: str) -> None:
     setup = Setup(institution_id=1, system=SystemFacts(institution_id=1, address="sip.example", asks_pin=False))
     for check in (check_for(kind, setup), system_for(kind, setup)):
