@@ -8,14 +8,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from time import monotonic
 
 from libraries.cards.sip2 import checksum
 from libraries.cards.systems import SystemFacts
 
 NOW = "20260701    120000"
 NO_FLAGS = " " * 14
-# What a person's connection gets: sends bytes; None closes.
-Reply = bytes | None
 Script = Callable[["Peer", bytes], None]
 
 
@@ -37,10 +36,14 @@ def patron(
     return f"{code}{flags}001{NOW}{counts}AOcity|AA{number}|AEAda Peeters|{rest}"
 
 
+# How long the fields of fixed length are, with the code.
+STARTS = {b"93": 4, b"99": 10, b"23": 23, b"63": 33}
+
+
 def value(question: bytes, name: bytes) -> str:
     """Of a field in a question; empty where it is not there."""
-    found = [part[2:] for part in question.split(b"|")[1:] if part[:2] == name]
-    return found[0].decode("cp850") if found else ""
+    fields = question[STARTS.get(question[:2], 0) :].split(b"|")
+    return next((each[2:].decode("cp850") for each in fields if each[:2] == name), "")
 
 
 @dataclass
@@ -116,8 +119,19 @@ class Sip2Server:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self.close_peers()
+
+    def close_peers(self) -> None:
+        """What is open at this moment, as a system that is started anew does."""
         for peer in list(self._peers):
             peer.close()
+
+    def opens_at_last(self, count: int) -> bool:
+        """Whether so many connections are open; those that were just closed are waited for."""
+        ends_at = monotonic() + 2
+        while self.open != count and monotonic() < ends_at:
+            self._is_over.wait(0.005)
+        return self.open == count
 
     def _serve_one(self, sock: socket.socket) -> None:
         with self._lock:
@@ -147,7 +161,7 @@ class Sip2Server:
         self.questions.append(question)
         peer.count += 1
         if question.startswith(b"93") and self.answers_login:
-            peer.send(numbered("941" if value(b"|" + question[4:], b"CO") == "right" else "940", question))
+            peer.send(numbered("941" if value(question, b"CO") == "right" else "940", question))
         elif question.startswith(b"99") and self.answers_login:
             peer.send(numbered(f"98YYYYYN100003{NOW}2.00AOcity|BXYYYYYYYYYYYYYYYY|", question))
         else:

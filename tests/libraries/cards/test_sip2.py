@@ -104,13 +104,15 @@ def test_letters_are_written_in_the_encoding_of_the_system(encoding: str, expect
 REFUSED = ["12|34", "12\r34", "12\n34", "\0", "\x1b[", "\x7f", "\x85", "\u2028", "\u2029", "\u200b", "\ud800", "漢"]
 
 
-@pytest.mark.parametrize("text", ["", " ", "\N{NO-BREAK SPACE}", *REFUSED, "1" * 101, "1" * 10_000])
+@pytest.mark.parametrize(
+    "text", ["", " ", "\N{NO-BREAK SPACE}", *REFUSED, "1" * 101, pytest.param("1" * 10_000, id="endless")]
+)
 def test_pin_that_must_not_reach_the_wire_is_refused(text: str) -> None:
     with pytest.raises(Unsendable, match=r"^AD$"):
         ask_card(pin=text)
 
 
-@pytest.mark.parametrize("text", ["", " ", *REFUSED, "1" * 41, "1" * 10_000])
+@pytest.mark.parametrize("text", ["", " ", *REFUSED, "1" * 41, pytest.param("1" * 10_000, id="endless")])
 def test_number_that_must_not_reach_the_wire_is_refused(text: str) -> None:
     with pytest.raises(Unsendable, match=r"^AA$"):
         ask_card(text)
