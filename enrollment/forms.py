@@ -193,6 +193,9 @@ class ProofForm(forms.Form):
     def add_outcome(self, outcome: Outcome) -> None:
         """What the card check said, beside the field that can be corrected."""
         field, words = OUTCOME_ERRORS.get(outcome, ("number", _("Your library does not accept this card.")))
+        if outcome == Outcome.UNKNOWN_OR_WRONG and "number" not in self.fields:
+            wrong = _("Your library does not find this card with this PIN. Check your PIN and type it again.")
+            field, words = "pin", wrong
         self.add_error(next((name for name in (field, "last_name", "number") if name in self.fields), None), words)
 
 
