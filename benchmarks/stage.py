@@ -133,5 +133,6 @@ def _settings(urls: dict[str, str], folder: Path) -> dict[str, str]:
         "SANDBOX_LIBRARY_PORT": str(servers.free_port()),
         "SANDBOX_LIBRARY_FAULT": str(folder / "library.fault"),
         "SANDBOX_LIBRARY_PASSWORD": "not-a-secret-only-for-benchmarks",
+        "ALLOW_PRIVATE_ADDRESSES": "on",
         "LOG_LEVEL": "WARNING",
     }

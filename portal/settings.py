@@ -200,6 +200,10 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+# --- Reports of errors, to whoever is named in ADMINS ---
+if not DEBUG:
+    DEFAULT_EXCEPTION_REPORTER = "portal.error_reports.PlaceReporter"
+
 # --- Logs: to standard output, for whoever runs the process to keep; ids only, never names, addresses or numbers ---
 LOGGING = {
     "version": 1,

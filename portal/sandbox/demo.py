@@ -138,7 +138,7 @@ class Demo:
     def _start_site(self) -> None:
         celery = ("-m", "celery", "-A", "portal.celery")
         worker = (*celery, "worker", "--pool", "threads", "--without-gossip", "--without-mingle")
-        bind = ("--bind", f"fd://{self.web.fileno()}", "--workers", "2", "--threads", "4")
+        bind = ("--bind", f"fd://{self.web.fileno()}", "--workers", "2", "--threads", "8")
         limits = ("--graceful-timeout", "2", "--timeout", "120", "--no-control-socket")
         self._start("web", "-m", "gunicorn", "portal.wsgi", *bind, *limits, fds=[self.web.fileno()])
         self._start("worker-provider", *worker, "-Q", "provider", "-c", "8", "-n", "provider@%h")
