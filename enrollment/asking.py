@@ -23,6 +23,13 @@ class CardNotAccepted(Exception):
         self.outcome = outcome
 
 
+class NotTheirNumber(CardNotAccepted):
+    """No card of this institution has such a number: nobody was asked, and nothing was counted."""
+
+    def __init__(self) -> None:
+        super().__init__(Outcome.UNKNOWN)
+
+
 class TooManyTries(Exception):
     """Cards were asked about too often from this network address, or about this card."""
 
@@ -41,6 +48,11 @@ def pin_name(library: Library) -> str | None:
     return institution.system.pin_name
 
 
+def fits(library: Library, number: str) -> bool:
+    """Whether a normalized number can be that of a card of the library's institution. `ask` refuses what cannot."""
+    return membership.fits(library.institution, number)
+
+
 def ask(
     library: Library,
     *,
@@ -51,11 +63,14 @@ def ask(
     now: datetime,
     pin: str | None = None,
 ) -> Answer:
-    """What the library's card check says of a normalized number. Raises TooManyTries, CardNotAccepted or InvalidFact.
+    """What the library's card check says of a normalized number. Raises TooManyTries, CardNotAccepted (NotTheirNumber
+    among them) or InvalidFact.
 
     May take seconds: never call it inside a transaction. `second_fact` and `pin` are used once and never kept.
     """
     institution = library.institution
+    if not membership.fits(institution, number):
+        raise NotTheirNumber
     if not limits.allow("address", address, limit=ANSWERS_PER_ADDRESS, per=ANSWERS_PERIOD, now=now):
         raise TooManyTries
     card = ("card", str(institution.pk), number)
