@@ -27,8 +27,9 @@ def permeke(system: AnsweringSystem) -> Library:
 
 
 def ask(library: Library, number: str) -> Outcome:
-    told = {"second_fact": None, "last_name": "Peeters", "address": ADDRESS, "now": NOW, "pin": PIN}
-    return asking.ask(library, number=number, **told).outcome
+    return asking.ask(
+        library, number=number, second_fact=None, last_name="Peeters", address=ADDRESS, now=NOW, pin=PIN
+    ).outcome
 
 
 def test_number_that_fits_is_asked_about(permeke: Library, system: AnsweringSystem) -> None:
