@@ -56,11 +56,12 @@ class SystemAdmin(ScopedAdmin):
         return system.institution.get_card_check_display() if system.institution_id else ""
 
     @admin.display(description=_("secrets"))
-    def secrets(self, system: LibrarySystem) -> str:
+    def secrets(self, system: LibrarySystem) -> str | None:
         """Whether what the row names is there; never what it is."""
         names = [name for name in (system.secret_name, system.terminal_secret_name) if name]
         there, missing = gettext("the secret is there"), gettext("the secret is missing")
-        return format_html_join(", ", "{}: {}", ((name, there if find_secret(name) else missing) for name in names))
+        told = ((name, there if find_secret(name) else missing) for name in names)
+        return format_html_join(", ", "{}: {}", told) or None
 
     def save_model(self, request: HttpRequest, obj: LibrarySystem, form: Any, change: bool) -> None:
         system_checks.save(obj, by=person(request), now=timezone.now(), fields=form.changed_data if change else None)
@@ -107,7 +108,7 @@ class SystemAdmin(ScopedAdmin):
 
 def _offer(request: HttpRequest, system: LibrarySystem) -> dict[str, Any]:
     may_test = system_checks.may_test(person(request), system.institution_id)
-    return {"may_test": may_test, "likely_kind": _likely_kind(system)}
+    return {"may_test": may_test, "likely_kind": _likely_kind(system), "subtitle": system.institution.name}
 
 
 def _likely_kind(system: LibrarySystem) -> str:

@@ -51,9 +51,11 @@ def make_institutions() -> dict[str, Institution]:
 
 
 def _institution(row: Row) -> dict[str, str]:
-    """Antwerp checks cards with a list, so that a newcomer can see a card confirmed at once; the others look."""
-    check = Institution.CardCheck.ROSTER if row["slug"] == "antwerpen" else Institution.CardCheck.BY_HAND
-    return {**row, "card_check": check}
+    """Antwerp checks cards with a list, so that a newcomer can see a card confirmed at once, and says which numbers its
+    cards have; the others look."""
+    if row["slug"] == "antwerpen":
+        return {**row, "card_check": Institution.CardCheck.ROSTER, "number_patterns": "21######"}
+    return {**row, "card_check": Institution.CardCheck.BY_HAND}
 
 
 def make_programme(institutions: Mapping[str, Institution], today: date) -> Programme:
