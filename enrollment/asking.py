@@ -32,6 +32,13 @@ class CardNotAccepted(Exception):
         self.outcome = outcome
 
 
+class NotTheirNumber(CardNotAccepted):
+    """No card of this institution has such a number: nobody was asked, and nothing was counted."""
+
+    def __init__(self) -> None:
+        super().__init__(Outcome.UNKNOWN)
+
+
 class TooManyTries(Exception):
     """Too much was tried, right or wrong: with this card or from this network address. May be tried again after
     `wait`."""
@@ -58,11 +65,14 @@ def pin_name(institution: Institution) -> str | None:
 
 
 def ask(library: Library, question: Question, *, address: str, now: datetime) -> Answer:
-    """What the library's card check says. Raises TooManyTries, Busy, CardNotAccepted or InvalidFact.
+    """What the library's card check says. Raises TooManyTries, Busy, CardNotAccepted (NotTheirNumber among them) or
+    InvalidFact.
 
     May take seconds: never call it inside a transaction.
     """
     institution = library.institution
+    if not membership.fits(institution, question.number):
+        raise NotTheirNumber
     with _room_for(institution):
         if not limits.allow("address", address, limit=ANSWERS_PER_ADDRESS, per=ANSWERS_PERIOD, now=now):
             raise TooManyTries(guessing.Of.ADDRESS, ANSWERS_PERIOD)

@@ -190,6 +190,10 @@ class ProofForm(forms.Form):
             raise ValidationError(FACT_ERRORS[error.code], code=error.code) from None
         return typed
 
+    def add_foreign_number(self, institution: str) -> None:
+        words = _("This is not the number of a card of %(institution)s. Check it, or choose another library.")
+        self.add_error("number" if "number" in self.fields else None, words % {"institution": institution})
+
     def add_outcome(self, outcome: Outcome) -> None:
         """What the card check said, beside the field that can be corrected."""
         field, words = OUTCOME_ERRORS.get(outcome, ("number", _("Your library does not accept this card.")))

@@ -14,13 +14,20 @@ from django.conf import settings
 from django.utils import timezone
 
 from libraries import rosters
-from libraries.cards import registry
+from libraries.cards import patterns, registry
 from libraries.cards.checks import Answer, AskedSystem, CardCheck, Outcome, Question
 from libraries.cards.systems import SystemFacts
 from libraries.models import Card, Institution, Library, LibrarySystem, User
 from libraries.secrets import find_secret
 
 RENEWED_FOR = relativedelta(years=1)
+
+
+def fits(institution: Institution, number: str) -> bool:
+    """Whether a normalized number can be that of one of its cards, by the patterns and the check digit in its settings:
+    nobody is asked."""
+    by_check_digit = patterns.has_check_digit(number, institution.check_digit)
+    return by_check_digit and patterns.fits(number, institution.number_patterns)
 
 
 def check_of(institution: Institution, number: str = "") -> CardCheck:

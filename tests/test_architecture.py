@@ -23,7 +23,7 @@ LAYERS = {
     "operations": (
         "applying asking asking_again moving new_cards card_checking rivalry ending renewing lapsing using announcing"
         " prioritizing waiting_list cap cap_plan closing provisioning reminding scarcity merging merge_plan"
-        " roster_uploading membership rosters people"
+        " roster_uploading membership rosters people system_checks"
     ),
     "rules": "seats share_moves eligibility history scoping limits guessing",
     "models": "models",

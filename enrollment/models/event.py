@@ -48,6 +48,9 @@ class Event(models.Model):
         LETTER_RETRIED = "letter_retried", _("Asked to try the letter again")
         LETTER_DROPPED = "letter_dropped", _("Decided not to send the letter")
         ROSTER_IMPORTED = "roster_imported", _("List of cards imported")
+        SYSTEM_CHANGED = "system_changed", _("Settings of the library system changed")
+        SYSTEM_TESTED = "system_tested", _("Library system tested")
+        CARD_LOOKED_UP = "card_looked_up", _("Library system asked about the card")
 
     at = models.DateTimeField(_("when"))
     kind = models.CharField(_("what"), max_length=20, choices=Kind)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from enrollment import merge_plan, prioritizing, seats
 from enrollment.models import Enrollment, Event, Letter
+from enrollment.reports import system_steps
 from libraries.models import Card, Institution, User
 
 # Codes of the provider's adapter (catalog.provider) and of our own work with it.
@@ -52,6 +53,7 @@ _WORDS = {
     **{choice.value: choice.label for choice in Enrollment.EndReason},
     seats.WAS_HELD: gettext_lazy("it was held until then"),
 }
+_ASKED = (Event.Kind.SYSTEM_TESTED, Event.Kind.CARD_LOOKED_UP)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def names_of(actors: Iterable[int | None]) -> dict[int | None, str]:
 
 
 def why(event: Event) -> str:
-    return in_words(event.reason)
+    return system_steps.in_words(event.reason) if event.kind in _ASKED else in_words(event.reason)
 
 
 def in_words(code: str) -> str:

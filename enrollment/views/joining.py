@@ -116,7 +116,7 @@ def _apply(request: HttpRequest, pool: SeatPool, library: Library, form: CardFor
     except applying.Ineligible as error:
         return _ineligible(form, error)
     except NOT_ACCEPTED as error:
-        return not_accepted(form, error, ("last_name", _("Write your last name as your library knows it.")))
+        return not_accepted(form, error, library, ("last_name", _("Write your last name as your library knows it.")))
     tasks.ring()
     return HTTPStatus.SEE_OTHER
 
@@ -140,7 +140,7 @@ def _too_many(error: asking.TooManyTries) -> str:
     return _("Too many cards were tried from here. Please wait an hour and try again.")
 
 
-def not_accepted(form: ProofForm, error: Exception, of_name: tuple[str | None, str]) -> HTTPStatus:
+def not_accepted(form: ProofForm, error: Exception, library: Library, of_name: tuple[str | None, str]) -> HTTPStatus:
     """The form says why the library's card check did not take the card; `of_name` is for a name that it cannot use."""
     if isinstance(error, asking.Busy):
         form.add_error(None, _("Very many people apply at this moment. Wait half a minute and press the button again."))
@@ -148,7 +148,9 @@ def not_accepted(form: ProofForm, error: Exception, of_name: tuple[str | None, s
     if isinstance(error, asking.TooManyTries):
         form.add_error(None, _too_many(error))
         return HTTPStatus.TOO_MANY_REQUESTS
-    if isinstance(error, asking.CardNotAccepted):
+    if isinstance(error, asking.NotTheirNumber):
+        form.add_foreign_number(library.institution.name)
+    elif isinstance(error, asking.CardNotAccepted):
         form.add_outcome(error.outcome)
     else:
         form.add_error(*of_name)

@@ -105,7 +105,7 @@ def _change(
         return HTTPStatus.OK
     except NOT_ACCEPTED as error:
         words = _("Your library does not find your name with this card. Ask at the desk.")
-        return not_accepted(form, error, (None, words))
+        return not_accepted(form, error, library, (None, words))
     tasks.ring()
     _tell(request, changed, number)
     return HTTPStatus.SEE_OTHER

@@ -28,6 +28,7 @@ FLOORS = {"dilbeek": 40, "halle": 40, "ivebica": 30, "sint-pieters-leeuw": 30}
 LEAVING = ("ST-1005", "ST-6001")
 ASKED = library.INSTITUTION
 CARD_CHECKS = {"antwerpen": Institution.CardCheck.ROSTER, ASKED: Institution.CardCheck.SIP2}
+NUMBER_PATTERNS = {"antwerpen": "21######", ASKED: "285#####"}
 
 Row = Mapping[str, str]
 
@@ -66,8 +67,9 @@ def make_institutions() -> dict[str, Institution]:
 
 def _institution(row: Row) -> dict[str, str]:
     """Antwerp checks cards with a list, and Kortrijk's library system is asked, so that a newcomer can see a card
-    confirmed at once; the others look."""
-    return {**row, "card_check": CARD_CHECKS.get(row["slug"], Institution.CardCheck.BY_HAND)}
+    confirmed at once; the others look. Both say which numbers their cards have."""
+    check = CARD_CHECKS.get(row["slug"], Institution.CardCheck.BY_HAND)
+    return {**row, "card_check": check, "number_patterns": NUMBER_PATTERNS.get(row["slug"], "")}
 
 
 def make_programme(institutions: Mapping[str, Institution], today: date) -> Programme:

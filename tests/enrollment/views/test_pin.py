@@ -11,7 +11,7 @@ from catalog.models import Programme
 from enrollment import asking
 from enrollment.models import Enrollment, Letter
 from libraries.cards.checks import Answer, Outcome, Trouble
-from libraries.models import Card, Library, LibrarySystem, User
+from libraries.models import Card, Institution, Library, LibrarySystem, User
 from tests.card_systems import PIN, AnsweringSystem, answer_in_place_of
 from tests.enrollment.views.visiting import apply, card_page, errors_of, heading_of, words_of
 from tests.factories import make_institution, make_library, make_member, make_system
@@ -108,6 +108,16 @@ def test_page_says_which_thing_is_wrong_and_keeps_all_but_the_pin(
     assert (page.status_code, errors_of(page)) == (200, {field: [said]})
     text = page.content.decode()
     assert ('value="2100 0001"' in text, 'value="Peeters"' in text, f'value="{PIN}"' in text) == (True, True, False)
+
+
+def test_number_of_no_card_there_is_told_before_anybody_is_asked(
+    ada: Client, kortrijk: Library, system: AnsweringSystem
+) -> None:
+    Institution.objects.filter(pk=kortrijk.institution_id).update(number_patterns="285#####")
+    words = "This is not the number of a card of Kortrijk. Check it, or choose another library."
+    assert errors_of(apply(ada, kortrijk, pin=PIN)) == {"number": [words]}
+    assert system.asked == []
+    assert apply(ada, kortrijk, number="28500001", pin=PIN).status_code == 302
 
 
 def test_sixth_wrong_pin_is_told_to_wait(ada: Client, kortrijk: Library, system: AnsweringSystem) -> None:
