@@ -43,9 +43,10 @@ def may_test(user: User, institution_id: int) -> bool:
     return scoping.may(user, StaffRole.Role.OPERATOR) or scoping.is_librarian_of(user, institution_id)
 
 
-def may_look_up(user: User, card: Card) -> bool:
-    """Whoever may decide about the card, where a system can be asked about it."""
-    return card.institution.is_asked and scoping.may_decide_on(user, card.institution_id)
+def may_look_up(user: User, enrollment: Enrollment, card: Card) -> bool:
+    """Whoever may decide about the card, while the application lasts, where a system can be asked about it."""
+    carries = card.pk in (enrollment.card_id, enrollment.next_card_id) and enrollment.state != Enrollment.State.ENDED
+    return carries and card.institution.is_asked and scoping.may_decide_on(user, card.institution_id)
 
 
 def save(system: LibrarySystem, *, by: User, now: datetime, fields: Collection[str] | None = None) -> None:
@@ -78,7 +79,7 @@ def try_out(
 def look_up(*, enrollment: Enrollment, card: Card, by: User, now: datetime) -> Walk:
     """What the system says of a card of this application, without a PIN: whether it is known and good, not whose it is.
     Raises Refused."""
-    if card.pk not in (enrollment.card_id, enrollment.next_card_id) or not may_look_up(by, card):
+    if not may_look_up(by, enrollment, card):
         raise Refused(Obstacle.NOT_YOURS)
     _count(by, now)
     walk = _walk(card.institution, "", _question(card.number, None, now))

@@ -16,7 +16,7 @@ from enrollment import system_checks
 from enrollment.admin.merging import MergingAdmin
 from enrollment.models import Enrollment
 from enrollment.reports import system_steps
-from enrollment.reports.application import card_to_decide, cards_to_look_up
+from enrollment.reports.application import card_to_decide
 from libraries.models import Card
 from libraries.scoped_admin import person
 
@@ -56,8 +56,8 @@ class LookingUpAdmin(MergingAdmin):
 
 
 def _chosen(request: HttpRequest, row: Enrollment) -> Card:
-    chosen = request.POST.get("card", "")
-    found = [card for card in cards_to_look_up(row, person(request)) if str(card.pk) == chosen]
-    if not found:
-        raise Http404
-    return found[0]
+    by, chosen = person(request), request.POST.get("card", "")
+    for card in (row.card, row.next_card):
+        if card is not None and str(card.pk) == chosen and system_checks.may_look_up(by, row, card):
+            return card
+    raise Http404

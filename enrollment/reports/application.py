@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 from django.utils import timezone
@@ -29,13 +28,6 @@ def card_to_decide(row: Enrollment, user: User) -> Card | None:
 def card_shown(row: Enrollment, user: User) -> Card:
     """The one that this person looks at: to decide about it, else the one the application stands on."""
     return card_to_decide(row, user) or (row.card if is_theirs(row, user) else row.next_card or row.card)
-
-
-def cards_to_look_up(row: Enrollment, user: User) -> Collection[Card]:
-    """The cards of an application that has not ended about which this person may ask the library system."""
-    if row.state == Enrollment.State.ENDED:
-        return ()
-    return [card for card in (row.card, row.next_card) if card is not None and system_checks.may_look_up(user, card)]
 
 
 def is_theirs(row: Enrollment, user: User) -> bool:
@@ -65,7 +57,7 @@ def facts_of(row: Enrollment, user: User) -> dict[str, Any]:
         "account": account if theirs else None,
         "account_trouble": timeline.in_words(account.trouble) if account else "",
         "timeline": timeline.timeline(row, of=ids),
-        "to_look_up": cards_to_look_up(row, user),
+        "to_look_up": [each for each in found.values() if system_checks.may_look_up(user, row, each)],
         "rivals": any(_has_rivals(each) for each in found.values() if scoping.may_see(user, each.institution_id)),
         "how": timeline.in_words(card.decided_how),
         "may_decide": may_act and on_trial is not None,

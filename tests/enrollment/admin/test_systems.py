@@ -267,6 +267,8 @@ def test_test_tells_each_step_and_who_can_mend_it(lin: Client, system: LibrarySy
     event = Event.objects.get()
     assert (event.kind, event.reason, event.institution_id) == ("system_tested", "login_refused", system.institution_id)
     assert event.actor_id is not None
+    told = words_of(lin.get(reverse("admin:enrollment_event_changelist")))
+    assert "Library system tested The login name or its secret is not accepted. lin@example.test" in told
 
 
 def test_test_that_goes_well_is_on_record_too(ops: Client, system: LibrarySystem, answers: AnsweringSystem) -> None:
