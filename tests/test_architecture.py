@@ -49,6 +49,10 @@ NETWORK = re.compile(
     r"^(requests\.|urllib\.|smtplib\.|outgoing\.|.*\burlopen$|.*\bclient_for$|.*\bsend_mail$|.*message\.send$)"
 )
 NETWORK_OBJECT = re.compile(r"(^|[._])(client|exchange|check)\.\w+$")
+DOORS = re.compile(
+    r"(^requests\.(get|post|put|patch|delete|head|options|request|session|Session)$"
+    r"|(^|\.)(urlopen|create_connection|HTTPS?Connection|PoolManager)$|^socket\.socket$)"
+)
 FOREIGN_KEYS = {"ForeignKey", "OneToOneField", "ManyToManyField"}
 
 
@@ -192,6 +196,12 @@ def transactions(module: Module) -> Iterator[ast.stmt]:
             yield node
 
 
+def other_systems_are_reached_in_one_way(module: Module) -> Iterator[str]:
+    """`outgoing` guards what leads out (docs/adr/0013); `requests` may lend its types."""
+    if module.app in APPS:
+        yield from (f"calls {call}" for call in calls(module.tree) if DOORS.search(call))
+
+
 def operations_are_told_the_time(module: Module) -> Iterator[str]:
     if module.layer and OPERATIONS <= module.layer <= MODELS:
         clocks = r"\b((timezone|datetime)\.now\(|(date\.today|timezone\.localdate|timezone\.localtime|time\.time)\(\))"
@@ -291,6 +301,9 @@ CODE: list[tuple[Rule, str, str]] = [
         "libraries/x.py",
         "def a(): client.create(p)\ndef b(): a()\n@transaction.atomic\ndef c(): b()",
     ),
+    (other_systems_are_reached_in_one_way, "libraries/cards/koha.py", "with requests.Session() as session: ..."),
+    (other_systems_are_reached_in_one_way, "libraries/cards/sip2.py", "socket.create_connection((host, port))"),
+    (other_systems_are_reached_in_one_way, "libraries/rosters.py", "urllib.request.urlopen(url)"),
     (operations_are_told_the_time, "enrollment/cap.py", "now = timezone.now()"),
     (foreign_keys_name_models, "libraries/models/card.py", "user = models.ForeignKey(User, on_delete=x)"),
     (foreign_keys_name_models, "libraries/models/card.py", "user = models.OneToOneField(to=User)"),
