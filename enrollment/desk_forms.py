@@ -43,8 +43,8 @@ class DeskCardForm(forms.Form):
         libraries = Library.objects.filter(institution__in=visible).order_by("city", "name")
         self._offer("pool", pools.filter(shares__institution__in=visible).distinct().order_by("programme__name"))
         self._offer("library", libraries.filter(institution__shares__pool__in=pools).distinct())
-        if self.errors:
-            del self.fields["number"].widget.attrs["autofocus"]  # the summary of the errors takes it
+        if self.is_bound:  # the summary of the errors takes it
+            del self.fields["number"].widget.attrs["autofocus"]
 
     def _offer(self, name: str, rows: Any) -> None:
         """Where there is but one, there is nothing to choose."""
@@ -101,6 +101,8 @@ class PersonForm(DeskEmailForm):
 
     def __init__(self, *args: Any, minimum_age: int | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if not self.is_bound:  # else the summary of the errors takes it
+            self.fields["first_name"].widget.attrs["autofocus"] = True
         if minimum_age is None:
             del self.fields["age_confirmed"]
             return
@@ -118,3 +120,8 @@ class DeskCodeForm(forms.Form):
             attrs={"class": "code", "inputmode": "numeric", "autocomplete": "off", "spellcheck": "false"}
         ),
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.is_bound:
+            self.fields["code"].widget.attrs["autofocus"] = True

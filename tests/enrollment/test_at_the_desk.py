@@ -29,6 +29,7 @@ from tests.factories import (
     make_staff,
     make_user,
 )
+from tests.letters import check_complete
 
 pytestmark = pytest.mark.django_db
 
@@ -220,6 +221,16 @@ def test_letter_with_the_link_says_nothing_about_the_person(programme: Programme
     assert "/accounts/login/code/" in str(message.body)
     people.note_proved(ada.user, now=NOW)
     assert drafts.compose(Letter.objects.get(pk=letter.pk)) is None
+
+
+@pytest.mark.parametrize("language", ["nl", "fr", "en"])
+@pytest.mark.parametrize("kind", [Kind.ADDRESS_TO_PROVE, Kind.ADDRESS_UNPROVED])
+def test_letters_about_the_address_are_complete(programme: Programme, lin: User, kind: Kind, language: str) -> None:
+    programme.unused_days = 30
+    programme.save()
+    Letter.objects.owe(kind, sign_up(programme, lin), now=NOW)
+    letter = Letter.objects.select_related("user").filter(kind=kind).latest("pk")
+    assert "2026" in check_complete(letter, language, page="accounts/login/code")
 
 
 def test_link_is_sent_at_once_when_the_person_will_do_it_at_home(programme: Programme, lin: User) -> None:
