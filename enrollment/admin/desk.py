@@ -13,6 +13,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
 
 from enrollment import applying, at_the_desk, tasks
 from enrollment.admin.base import ask, tell_when_busy
@@ -31,10 +32,10 @@ _SCANNED, _MOST_SCANNED = "desk", 5
 
 class DeskAdmin(DeskAddressAdmin):
     def get_urls(self) -> list[Any]:
-        wrap = self.admin_site.admin_view
+        wrap, private = self.admin_site.admin_view, sensitive_post_parameters()
         return [
-            path("desk/", wrap(self.desk_card_view), name="enrollment_enrollment_desk"),
-            path("desk/<slug:key>/", wrap(self.desk_person_view), name="enrollment_enrollment_desk_person"),
+            path("desk/", wrap(private(self.desk_card_view)), name="enrollment_enrollment_desk"),
+            path("desk/<slug:key>/", wrap(private(self.desk_person_view)), name="enrollment_enrollment_desk_person"),
             *super().get_urls(),
         ]
 

@@ -12,6 +12,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
 
 from enrollment import at_the_desk, tasks
 from enrollment.admin.base import ask, tell_when_busy
@@ -28,9 +29,9 @@ WIDTHS = ("a4", "receipt")
 
 class DeskAddressAdmin(MergingAdmin):
     def get_urls(self) -> list[Any]:
-        wrap = self.admin_site.admin_view
+        wrap, private = self.admin_site.admin_view, sensitive_post_parameters()
         return [
-            path("<int:pk>/address/", wrap(self.address_view), name="enrollment_enrollment_address"),
+            path("<int:pk>/address/", wrap(private(self.address_view)), name="enrollment_enrollment_address"),
             path("<int:pk>/sheet/", wrap(self.sheet_view), name="enrollment_enrollment_sheet"),
             *super().get_urls(),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -105,6 +106,28 @@ def test_signing_up_twice_makes_one_application(programme: Programme, lin: User)
     ) * 3
 
 
+@pytest.mark.django_db(transaction=True)
+def test_desks_at_once_make_one_application_and_believe_one_person(programme: Programme, lin: User) -> None:
+    """Sent twice by one librarian, and the same card in another's hands at the same moment."""
+
+    def attempt(first_name: str) -> str:
+        email = f"{first_name.lower()}@example.test"
+        try:
+            application = make_application(first_name=first_name)
+            row = at_the_desk.sign_up(pool=programme.pool, application=application, email=email, by=lin, now=NOW)
+            return str(row.pk)
+        except CannotSignUp as refused:
+            return str(refused.obstacle)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = Counter(pool.map(attempt, ["Ada", "Bo"] * 3))
+    row = Enrollment.objects.get()
+    assert answers == {str(row.pk): 3, "confirmed_rival": 3}
+    assert User.objects.filter(first_name__in=["Ada", "Bo"]).count() == 1
+
+
 def test_desk_confirms_the_card_of_who_applied_at_home(programme: Programme, lin: User) -> None:
     ada = make_member(programme=programme, number="21000001")
     assert ada.state == State.HELD
@@ -203,6 +226,7 @@ def test_nothing_about_the_person_leaves_before_the_address_is_proved(programme:
     ada = sign_up(programme, lin)
 
     assert due(ada) == ([Kind.ADDRESS_TO_PROVE], 0)
+    assert ProviderAccount.objects.claim(now=NOW, lease=timedelta(seconds=40)) is None
     assert ProviderAccount.objects.oldest_owed_at() is None
     people.note_proved(ada.user, now=NOW)
     assert due(ada) == ([Kind.SEAT_GIVEN, Kind.ADDRESS_TO_PROVE], 1)
