@@ -249,7 +249,9 @@ def test_letter_with_the_link_says_nothing_about_the_person(programme: Programme
 
 @pytest.mark.parametrize("language", ["nl", "fr", "en"])
 @pytest.mark.parametrize("kind", [Kind.ADDRESS_TO_PROVE, Kind.ADDRESS_UNPROVED])
-def test_letters_about_the_address_are_complete(programme: Programme, lin: User, kind: Kind, language: str) -> None:
+def test_letters_about_the_address_are_complete(
+    programme: Programme, lin: User, kind: Letter.Kind, language: str
+) -> None:
     programme.unused_days = 30
     programme.save()
     Letter.objects.owe(kind, sign_up(programme, lin), now=NOW)
