@@ -69,7 +69,8 @@ def _message(letter: Letter, draft: Draft) -> EmailMultiAlternatives:
     words = draft.facts | {
         "subject": subject,
         "language": language,
-        "first_name": _one_line(letter.user.first_name),
+        # Who reads it may be a stranger, as long as the address is not proved.
+        "first_name": _one_line(letter.user.first_name) if letter.user.address_proved_at else "",
         "link": _link(draft.leads_to, *draft.arguments) + draft.query,
         "site": settings.SITE_URL,
         "help_link": _link("help"),
@@ -282,6 +283,17 @@ def seat_ended(enrollment: Enrollment, letter: Letter) -> Draft | None:
     )
 
 
+def address_to_prove(enrollment: Enrollment, letter: Letter) -> Draft | None:
+    """It says nothing about the person: somebody else may read it."""
+    if letter.user.address_proved_at is not None or enrollment.state == State.ENDED:
+        return None
+    return Draft(
+        subject=_("Is this your email address?"),
+        leads_to="account_request_login_code",
+        facts={"until": using.prove_until(enrollment)},
+    )
+
+
 def merged(enrollment: Enrollment, letter: Letter) -> Draft | None:
     """Of the other account nothing is said: should it be somebody else's after all, its address is not for this one."""
     return Draft(subject=_("Your two accounts are one now"), facts={"email": letter.user.email})
@@ -312,6 +324,8 @@ TO_MEMBERS: dict[Letter.Kind, Callable[[Enrollment, Letter], Draft | None]] = {
     Letter.Kind.SEAT_ENDED: seat_ended,
     Letter.Kind.PROGRAMME_CLOSES: programme_closes,
     Letter.Kind.MERGED: merged,
+    Letter.Kind.ADDRESS_TO_PROVE: address_to_prove,
+    Letter.Kind.ADDRESS_UNPROVED: address_to_prove,
 }
 
 # --- And to staff: in figures, without a word about anybody ---

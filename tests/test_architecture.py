@@ -21,9 +21,9 @@ LAYERS = {
     "pages and commands": "admin views urls management templatetags accounts",
     "forms, reports, tasks, letters": "forms reports tasks letters drafts",
     "operations": (
-        "applying asking asking_again moving new_cards card_checking rivalry ending renewing lapsing using announcing"
-        " prioritizing waiting_list cap cap_plan closing provisioning reminding scarcity merging merge_plan"
-        " roster_uploading membership rosters people system_checks"
+        "applying at_the_desk asking asking_again moving new_cards card_checking rivalry ending renewing lapsing using"
+        " announcing prioritizing waiting_list cap cap_plan closing provisioning reminding scarcity merging merge_plan"
+        " roster_uploading membership rosters people address_codes system_checks"
     ),
     "rules": "seats share_moves eligibility history scoping limits guessing",
     "models": "models",

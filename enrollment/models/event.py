@@ -10,6 +10,9 @@ class Event(models.Model):
 
     class Kind(models.TextChoices):
         APPLIED = "applied", _("Applied")
+        DESK_SIGN_UP = "desk_sign_up", _("Signed up at the desk of the library")
+        ADDRESS_CORRECTED = "address_corrected", _("Email address corrected at the desk")
+        ADDRESS_PROVED = "address_proved", _("Email address proved at the desk")
         SEAT_GIVEN = "seat_given", _("Place given")
         SEAT_HELD = "seat_held", _("Place held while the card is checked")
         QUEUED = "queued", _("Joined the queue")

@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
+from enrollment import tasks
 from enrollment.forms import CodeForm, EmailForm
 from enrollment.templatetags.shelf import in_language
 from libraries import accounts
@@ -115,7 +116,10 @@ class CodeView(allauth_views.ConfirmLoginCodeView):
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.POST.get("code", "").strip() and not accounts.may_guess(self._process, now=timezone.now()):
             return self._no_more_guesses()
-        return super().post(request, *args, **kwargs)  # type: ignore[no-any-return]
+        response: HttpResponse = super().post(request, *args, **kwargs)
+        if request.user.is_authenticated:  # what waited for the address to be proved is due now
+            tasks.ring()
+        return response
 
     def get_form_class(self) -> type[CodeForm]:
         return CodeForm

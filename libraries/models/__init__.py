@@ -1,3 +1,4 @@
+from libraries.models.address_code import AddressCode
 from libraries.models.attempt import Attempt
 from libraries.models.card import Card
 from libraries.models.institution import Institution, Library
@@ -6,4 +7,15 @@ from libraries.models.roster import Roster, RosterEntry
 from libraries.models.staff_role import StaffRole
 from libraries.models.user import User
 
-__all__ = ["Attempt", "Card", "Institution", "Library", "LibrarySystem", "Roster", "RosterEntry", "StaffRole", "User"]
+__all__ = [
+    "AddressCode",
+    "Attempt",
+    "Card",
+    "Institution",
+    "Library",
+    "LibrarySystem",
+    "Roster",
+    "RosterEntry",
+    "StaffRole",
+    "User",
+]

@@ -9,7 +9,7 @@ import pytest
 from pytest_django import Settings
 
 from libraries import membership
-from libraries.cards.checks import Answer, Outcome, Trouble
+from libraries.cards.checks import Answer, Outcome, Question, Trouble
 from libraries.models import Institution
 from tests.factories import make_system
 from tests.libraries.cards.koha_server import LOGIN, SECRET, Koha, running_koha
@@ -29,9 +29,8 @@ def asked(institution: Institution, koha: Koha) -> Institution:
 
 
 def ask(institution: Institution) -> Answer:
-    return membership.ask(
-        institution, number="2100", second_fact=None, last_name="Peeters", on=date(2026, 7, 1), pin="1234"
-    )
+    question = Question(number="2100", last_name="Peeters", on=date(2026, 7, 1), pin="1234")
+    return membership.ask(institution, question)
 
 
 def test_card_is_proved_with_the_secret_that_the_row_names(asked: Institution, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,9 +30,14 @@ def lin(scene: Scene) -> Client:
     return sign_in(make_librarian(scene.own))
 
 
+# The pages of one application.
+SINGLE = ("act", "merge", "card", "look_up", "address", "sheet")
+
+
 def addresses() -> Iterator[str]:
     """Every page of every list and of every row there is, whoever it belongs to, and the pages beside them."""
     yield from (reverse("admin:index"), reverse("admin:enrollment_enrollment_disputes"))
+    yield reverse("admin:enrollment_enrollment_desk")
     yield from (reverse("admin:libraries_roster_upload"), reverse("admin:jsi18n"), reverse("admin:password_change"))
     for label in ("catalog", "enrollment", "libraries"):
         yield reverse("admin:app_list", args=[label])
@@ -42,9 +47,7 @@ def addresses() -> Iterator[str]:
         for pk in model._default_manager.values_list("pk", flat=True):
             yield from (reverse(f"{name}_{page}", args=[pk]) for page in ("change", "history", "delete"))
     for pk in Enrollment.objects.values_list("pk", flat=True):
-        yield from (
-            reverse(f"admin:enrollment_enrollment_{page}", args=[pk]) for page in ("act", "merge", "card", "look_up")
-        )
+        yield from (reverse(f"admin:enrollment_enrollment_{page}", args=[pk]) for page in SINGLE)
     for pk in LibrarySystem.objects.values_list("pk", flat=True):
         yield reverse("admin:libraries_librarysystem_test", args=[pk])
     for pool in SeatPool.objects.all():
