@@ -21,6 +21,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from libraries import limits, people
+from libraries.identities import Identity
 from libraries.models import User
 
 # A code has 8 digits: with so many codes an hour and so many guesses at each, somebody who tries without a pause for
@@ -46,8 +47,11 @@ class AddressRefused(CannotSend):
     """The mail server answers, and does not take mail for this address."""
 
 
-def send_code(request: HttpRequest, *, email: str, language: str, now: datetime) -> None:
-    """Begin a sign-in: send a code and keep in the session what is waited for.
+def send_code(
+    request: HttpRequest, *, email: str, language: str, now: datetime, identity: Identity | None = None
+) -> None:
+    """Begin a sign-in: send a code and keep in the session what is waited for. An identity goes with this code alone:
+    whoever asks for another one on the same computer gets it without.
 
     Known and unknown addresses go the same way; a person who may not sign in hears it only after the code, when the
     address has been proved. Raises TooManyCodes, CannotSend or AddressRefused.
@@ -63,11 +67,20 @@ def send_code(request: HttpRequest, *, email: str, language: str, now: datetime)
             raise TooManyCodes
     user = people.at(email, language=language)
     try:
-        LoginCodeVerificationProcess.initiate(request=request, user=user, email=email)
+        process = LoginCodeVerificationProcess.initiate(request=request, user=user, email=email)
     except smtplib.SMTPRecipientsRefused:
         raise AddressRefused from None
     except (smtplib.SMTPException, OSError):
         raise CannotSend from None
+    if identity is not None:
+        process.state["identity"] = identity.as_data()
+        process.persist()
+
+
+def identity_of(process: LoginCodeVerificationProcess) -> Identity | None:
+    """The identity that the right code attaches."""
+    found = process.state.get("identity")
+    return Identity(**found) if found else None
 
 
 def may_guess(process: LoginCodeVerificationProcess, *, now: datetime) -> bool:
