@@ -26,6 +26,7 @@ urlpatterns = [
     path("accounts/login/code/", signing_in.mail, name="account_request_login_code"),
     path("accounts/login/code/confirm/", signing_in.code, name="account_confirm_login_code"),
     path("accounts/oidc/<slug:provider_id>/login/", identities.start, name="identity_start"),
+    path("accounts/oidc/<slug:provider_id>/login/callback/", identities.callback, name="identity_callback"),
     path("accounts/oidc/mail/", identities.mail, name="identity_mail"),
     path("accounts/signup/", RedirectView.as_view(pattern_name="join"), name="account_signup"),
     path("accounts/password/change/", signing_in.password_change, name="account_change_password"),

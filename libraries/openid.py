@@ -31,7 +31,7 @@ from django.core.validators import validate_email
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import get_language
+from django.utils.translation import get_language, get_language_from_path, override
 
 from libraries import identities, limits
 from libraries.accounts import HOUR, network_of
@@ -72,9 +72,9 @@ STATUS = {
 }
 
 
-def trouble_page(request: HttpRequest, found: Trouble, *, name: str) -> HttpResponse:
-    """`name` is the provider's."""
-    context = {"trouble": found, "name": name}
+def trouble_page(request: HttpRequest, found: Trouble, *, name: str, destination: str = "") -> HttpResponse:
+    """`name` is the provider's; `destination` is where the person was going."""
+    context = {"trouble": found, "name": name, "next": destination}
     return render(request, "account/identity_trouble.html", context, status=STATUS[found])
 
 
@@ -164,8 +164,9 @@ class OpenIDAdapter(OpenIDConnectOAuth2Adapter):
         self._exchange = Exchange()
 
     def get_callback_url(self, request: HttpRequest, app: SocialApp) -> str:
-        """As it is registered at the provider; never made of what a request says."""
-        return settings.SITE_URL + reverse("identity_callback", args=[self.provider_id])
+        """As it is registered at the provider, one for all languages; never made of what a request says."""
+        with override(settings.LANGUAGE_CODE):
+            return settings.SITE_URL + reverse("identity_callback", args=[self.provider_id])
 
     @cached_property
     def openid_config(self) -> dict[str, Any]:
@@ -265,7 +266,7 @@ def start(request: HttpRequest, provider_id: str, *, destination: str, now: date
     """On to the provider. Raises SocialApp.DoesNotExist."""
     provider, nonce = SocialAccountAdapter(request).get_provider(request, provider_id), token_urlsafe(24)
     if not limits.allow("identities from", network_of(request), limit=STARTS_PER_NETWORK, per=HOUR, now=now):
-        return _no_way(request, provider, Trouble.TOO_MANY)
+        return _no_way(request, provider, Trouble.TOO_MANY, destination)
     language = get_language() or settings.LANGUAGE_CODE
     asked = {"nonce": nonce, "ui_locales": language}
     kept = {"nonce": nonce, "language": language}
@@ -274,7 +275,7 @@ def start(request: HttpRequest, provider_id: str, *, destination: str, now: date
             request, AuthProcess.LOGIN, next_url=destination, auth_params=asked, **kept
         )
     except OAuth2Error as error:
-        return _no_way(request, provider, _of(error))
+        return _no_way(request, provider, _of(error), destination)
     return answer
 
 
@@ -294,12 +295,13 @@ class Callback(OAuth2CallbackView):
 
 
 def language_of(request: HttpRequest) -> str:
-    """Of the page that the person came from, as the sign-in that was begun here remembers it: the address that the
-    provider sends them back to has none."""
+    """Of the page that the person came from: the address that the provider sends them back to is the same for all.
+    Without a sign-in that fits, of the address, and else of the last one that was begun here."""
     states = statekit.get_states(request)
     newest = max(states.values(), key=lambda stashed: stashed[1], default=None)
-    stashed = states.get(request.GET.get("state", ""), newest)
-    chosen = stashed[0].get("language") if stashed else request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME)
+    fitting = states.get(request.GET.get("state", ""))
+    begun = [stashed[0].get("language") for stashed in (fitting, newest) if stashed]
+    chosen = begun[0] if fitting else get_language_from_path(request.path_info) or next(iter(begun), None)
     return chosen if chosen in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
 
 
@@ -337,22 +339,23 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
         exception: Exception | None = None,
         extra_context: dict[str, Any] | None = None,
     ) -> None:
+        state = (extra_context or {}).get("state")
         if exception is not None:
             found = _of(exception)
-        elif error == AuthError.CANCELLED:
-            found = Trouble.CANCELLED
+        elif state is None:
+            found = Trouble.STALE
         else:
-            found = Trouble.REFUSED if (extra_context or {}).get("state") else Trouble.STALE
-        raise ImmediateHttpResponse(_no_way(request, provider, found))
+            found = Trouble.CANCELLED if error == AuthError.CANCELLED else Trouble.REFUSED
+        raise ImmediateHttpResponse(_no_way(request, provider, found, (state or {}).get("next", "")))
 
 
 def _of(error: Exception) -> Trouble:
     return Trouble.NO_ANSWER if isinstance(error.__cause__, NoAnswer) else Trouble.BAD_ANSWER
 
 
-def _no_way(request: HttpRequest, provider: _Provider, found: Trouble) -> HttpResponse:
+def _no_way(request: HttpRequest, provider: _Provider, found: Trouble, destination: str = "") -> HttpResponse:
     logger.info("Sign-in with %s: %s", provider.app.provider_id, found)
-    return trouble_page(request, found, name=provider.name)
+    return trouble_page(request, found, name=provider.name, destination=destination)
 
 
 def attach(request: HttpRequest, identity: Identity, *, user: User) -> HttpResponse | None:

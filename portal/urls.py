@@ -4,7 +4,6 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.i18n import set_language
 
-from enrollment.views import identities
 from enrollment.views.information import theme
 from portal import health
 
@@ -34,7 +33,5 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("language/", set_language, name="set_language"),
     path("theme/<slug:slug>.css", theme, name="theme"),
-    # One address for all languages, because it is registered at the identity provider letter by letter.
-    path("accounts/oidc/<slug:provider_id>/login/callback/", identities.callback, name="identity_callback"),
     *i18n_patterns(*pages, prefix_default_language=False),
 ]
