@@ -6,7 +6,6 @@ Nothing of what the other site tells is stored but who it is (`identities`); no 
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -33,7 +32,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import get_language, get_language_from_path, override
 
-from libraries import identities, limits
+from libraries import arriving, identities, limits
 from libraries.accounts import HOUR, network_of
 from libraries.identities import Identity
 from libraries.models import User
@@ -44,7 +43,6 @@ logger = logging.getLogger(__name__)
 
 # Each asks the provider for something; a library's own computers share one network.
 STARTS_PER_NETWORK = 200
-_WAITING, _NAMES = "identity_waiting", "identity_names"
 
 
 class Trouble(StrEnum):
@@ -113,35 +111,6 @@ def _apps() -> list[Any]:
     return list(configured["openid_connect"]["APPS"])
 
 
-# --- Who arrived and has still to prove an address ---
-
-
-def waiting(request: HttpRequest) -> Identity | None:
-    """In this browser, for ten minutes."""
-    found = request.session.get(_WAITING)
-    if not found or time.time() - found["since"] > statekit.STATE_TTL:
-        return None
-    return Identity(**found["identity"])
-
-
-def let_wait(request: HttpRequest, identity: Identity) -> None:
-    request.session[_WAITING] = {"identity": identity.as_data(), "since": time.time()}
-
-
-def arrived(request: HttpRequest, identity: Identity) -> None:
-    """The names serve once, as a proposal on the form for the card."""
-    request.session.pop(_WAITING, None)
-    request.session[_NAMES] = identity.names
-
-
-def proposed_names(request: HttpRequest) -> dict[str, str]:
-    return dict(request.session.get(_NAMES, {}))
-
-
-def forget_names(request: HttpRequest) -> None:
-    request.session.pop(_NAMES, None)
-
-
 # --- allauth's flow ---
 
 
@@ -177,7 +146,7 @@ class OpenIDAdapter(OpenIDConnectOAuth2Adapter):
         needed = [config.get(f"{name}_endpoint") for name in ("authorization", "token")] + [config.get("jwks_uri")]
         scheme = f"{urlsplit(issuer).scheme}://"
         if config.get("issuer") != issuer or not all(str(each).startswith(("https://", scheme)) for each in needed):
-            raise OAuth2Error
+            raise OAuth2Error from BadAnswer("another issuer, or unsafe addresses")
         return config
 
     def get_access_token_data(
@@ -203,8 +172,8 @@ class OpenIDAdapter(OpenIDConnectOAuth2Adapter):
         given = kwargs["response"].get("id_token")
         try:
             claims = claims_of(given, keys, issuer=self._issuer, client_id=app.client_id, nonce=self.nonce)
-        except NotBelieved:
-            raise OAuth2Error from None
+        except NotBelieved as error:
+            raise OAuth2Error from error
         identity = _identity(self._issuer, self._told(claims, token.token))
         account = SocialAccount(provider=identity.issuer, uid=identity.subject)
         login = SocialLogin(provider=self.get_provider(), account=account)
@@ -218,7 +187,7 @@ class OpenIDAdapter(OpenIDConnectOAuth2Adapter):
             return claims
         told = self._ask("GET", str(address), headers={"Authorization": f"Bearer {token}"})
         if told.get("sub") != claims["sub"]:
-            raise OAuth2Error
+            raise OAuth2Error from BadAnswer("another subject")
         return told
 
     @property
@@ -322,13 +291,13 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
             if user is not None:
                 sociallogin.state.setdefault("next", reverse("join_card"))
         if user is None:
-            let_wait(request, identity)
+            arriving.let_wait(request, identity)
             destination = sociallogin.state.get("next")
             query = {"next": destination} if destination else None
             raise ImmediateHttpResponse(redirect(reverse("identity_mail", query=query)))
         if identities.is_staff(user):
             raise ImmediateHttpResponse(_no_way(request, sociallogin.provider, Trouble.STAFF))
-        arrived(request, identity)
+        arriving.arrived(request, identity, user)
         sociallogin.user = user
 
     def on_authentication_error(
@@ -350,6 +319,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
 
 
 def _of(error: Exception) -> Trouble:
+    logger.warning("An identity provider is not understood: %s", error.__cause__)
     return Trouble.NO_ANSWER if isinstance(error.__cause__, NoAnswer) else Trouble.BAD_ANSWER
 
 
@@ -369,5 +339,5 @@ def attach(request: HttpRequest, identity: Identity, *, user: User) -> HttpRespo
         return trouble_page(request, Trouble.STAFF, name=name_of(identity.issuer))
     except identities.Taken:
         return trouble_page(request, Trouble.TAKEN, name=name_of(identity.issuer))
-    arrived(request, identity)
+    arriving.arrived(request, identity, user)
     return None

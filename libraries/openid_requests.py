@@ -40,8 +40,10 @@ class Exchange:
             answer = answers.get(timeout=max(0.0, self.ends_at - monotonic()))
         except Empty:
             answer = None
-        if answer is None or answer[0] >= 500 or answer[0] == 429:
-            raise NoAnswer
+        if answer is None:
+            raise NoAnswer("none in time")
+        if answer[0] >= 500 or answer[0] == 429:
+            raise NoAnswer(f"status {answer[0]}")
         return _parsed(*answer)
 
 
@@ -72,5 +74,5 @@ def _parsed(status: int, content: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise BadAnswer
+        raise BadAnswer(f"status {status}, or no JSON")
     return found

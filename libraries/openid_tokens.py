@@ -16,7 +16,7 @@ LONGEST_SUBJECT = 191
 
 
 class NotBelieved(Exception):
-    """The token is not for us, not of this provider, not of this sign-in, or not valid now."""
+    """The token is not for us, not of this provider or this sign-in, or not valid now. The text names the check."""
 
 
 def claims_of(token: object, keys: dict[str, Any], *, issuer: str, client_id: str, nonce: str) -> dict[str, Any]:
@@ -35,11 +35,15 @@ def claims_of(token: object, keys: dict[str, Any], *, issuer: str, client_id: st
             leeway=LEEWAY,
             options={"require": ["iss", "sub", "aud", "exp", "iat", "nonce"]},
         )
-    except (jwt.PyJWTError, LookupError, TypeError, ValueError, AttributeError):
-        raise NotBelieved from None
-    is_ours = nonce and compare_digest(str(claims["nonce"]), nonce) and claims.get("azp", client_id) == client_id
-    if not is_ours or not _is_subject(claims["sub"]):
-        raise NotBelieved
+    except (jwt.PyJWTError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise NotBelieved(type(error).__name__) from None
+    holds = {
+        "nonce": bool(nonce) and compare_digest(str(claims["nonce"]).encode(), nonce.encode()),
+        "azp": claims.get("azp", client_id) == client_id,
+        "sub": _is_subject(claims["sub"]),
+    }
+    if wrong := [name for name, is_right in holds.items() if not is_right]:
+        raise NotBelieved(wrong[0])
     return claims
 
 

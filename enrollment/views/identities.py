@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from enrollment.views.signing_in import destination_of, mail_step, member_of, member_required
-from libraries import identities, openid
+from libraries import arriving, identities, openid
 
 
 @never_cache
@@ -48,7 +48,7 @@ def mail(request: HttpRequest) -> HttpResponse:
     """Whose account this identity is for: the address that proves it gets a code."""
     if request.user.is_authenticated:
         return redirect(get_login_redirect_url(request))
-    identity = openid.waiting(request)
+    identity = arriving.waiting(request)
     if identity is None:
         return redirect("account_request_login_code")
     template = "account/identity_mail.html"

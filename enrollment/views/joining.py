@@ -23,7 +23,7 @@ from enrollment.privacy import PRIVACY_TEXT_VERSION
 from enrollment.reports.library_search import search
 from enrollment.reports.places import places_of
 from enrollment.views.signing_in import destination_of, mail_step, member_of, member_required
-from libraries import accounts, openid
+from libraries import accounts, arriving
 from libraries.cards.roster import InvalidFact
 from libraries.models import Library, User
 
@@ -81,7 +81,7 @@ def _card(request: HttpRequest, pool: SeatPool, library: Library) -> HttpRespons
         request.POST or None,
         needs_fact=asking.asks_second_fact(library),
         minimum_age=pool.programme.minimum_age,
-        initial=openid.proposed_names(request) | _known(user),
+        initial=arriving.proposed_names(request) | _known(user),
     )
     status = HTTPStatus.OK
     if form.is_valid():
@@ -114,7 +114,7 @@ def _apply(request: HttpRequest, pool: SeatPool, library: Library, form: CardFor
         return _ineligible(form, error)
     except NOT_ACCEPTED as error:
         return not_accepted(form, error, ("last_name", _("Write your last name as your library knows it.")))
-    openid.forget_names(request)
+    arriving.forget_names(request)
     tasks.ring()
     return HTTPStatus.SEE_OTHER
 

@@ -296,3 +296,4 @@ def test_nothing_of_the_person_is_in_a_log(
         come(Client())
     told = [record.getMessage() for record in caplog.records if not record.name.startswith("django.db")]
     assert not any(word in line.lower() for line in told for word in ("canary", "the-code", "the-access-token"))
+    assert "An identity provider is not understood: nonce" in told
