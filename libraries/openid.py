@@ -143,10 +143,16 @@ class OpenIDAdapter(OpenIDConnectOAuth2Adapter):
         as safe as the provider's own."""
         issuer = self._issuer
         config = self._ask("GET", f"{issuer.rstrip('/')}/.well-known/openid-configuration")
-        needed = [config.get(f"{name}_endpoint") for name in ("authorization", "token")] + [config.get("jwks_uri")]
-        scheme = f"{urlsplit(issuer).scheme}://"
-        if config.get("issuer") != issuer or not all(str(each).startswith(("https://", scheme)) for each in needed):
-            raise OAuth2Error from BadAnswer("another issuer, or unsafe addresses")
+        addresses = [config.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
+        addresses += [config["userinfo_endpoint"]] if "userinfo_endpoint" in config else []
+        safe = ("https://", f"{urlsplit(issuer).scheme}://")
+        wrong = {
+            "another issuer": config.get("issuer") != issuer,
+            "unsafe addresses": not all(str(each).startswith(safe) for each in addresses),
+            "no list": not isinstance(config.get("token_endpoint_auth_methods_supported", []), list),
+        }
+        if any(wrong.values()):
+            raise OAuth2Error from BadAnswer(next(what for what, is_so in wrong.items() if is_so))
         return config
 
     def get_access_token_data(

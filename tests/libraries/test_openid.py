@@ -220,6 +220,8 @@ def test_slow_provider_is_given_up(client: Client, uitid: IdentityProvider, monk
         {"authorization_endpoint": "javascript:alert(1)"},
         {"token_endpoint": None},
         {"jwks_uri": "file:///etc/passwd"},
+        {"userinfo_endpoint": "ftp://account.test/"},
+        {"token_endpoint_auth_methods_supported": None},
     ],
 )
 def test_provider_that_describes_itself_wrongly_is_not_used(
