@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 
 import pytest
@@ -78,6 +78,20 @@ def test_whoever_has_a_role_or_all_rights_is_staff() -> None:
 
 @pytest.mark.concurrency
 @pytest.mark.django_db(transaction=True)
+def test_newcomer_on_many_pages_at_once_is_one_person() -> None:
+    def come(_number: int) -> User | None:
+        try:
+            return identities.newcomer(identity(), language="nl")
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        made = [user for user in pool.map(come, range(16)) if user is not None]
+    assert [user.email for user in made] == list(User.objects.values_list("email", flat=True)) == ["ada@example.test"]
+
+
+@pytest.mark.concurrency
+@pytest.mark.django_db(transaction=True)
 def test_identity_that_two_prove_at_once_is_of_one() -> None:
     ada, bo = make_user(), make_user("bo@example.test")
 
@@ -114,6 +128,7 @@ def test_account_that_is_being_closed_gets_no_identity() -> None:
         with transaction.atomic():
             User.objects.filter(pk=ada.pk).update(is_active=False)
             attaching = pool.submit(attach)
+            assert wait([attaching], timeout=0.3).done == set()
         assert attaching.result() is False
     assert owners() == []
 
