@@ -24,6 +24,7 @@ from django.utils import timezone
 from django.utils.translation import override
 
 from libraries import address_codes, limits, people
+from libraries.identities import Identity
 from libraries.models import User
 
 # A code has 8 digits: with so many codes an hour and so many guesses at each, somebody who tries without a pause for
@@ -49,8 +50,11 @@ class AddressRefused(CannotSend):
     """The mail server answers, and does not take mail for this address."""
 
 
-def send_code(request: HttpRequest, *, email: str, language: str, now: datetime) -> None:
-    """Begin a sign-in: send a code and keep in the session what is waited for.
+def send_code(
+    request: HttpRequest, *, email: str, language: str, now: datetime, identity: Identity | None = None
+) -> None:
+    """Begin a sign-in: send a code and keep in the session what is waited for. An identity goes with this code alone:
+    whoever asks for another one on the same computer gets it without.
 
     Known and unknown addresses go the same way; a person who may not sign in hears it only after the code, when the
     address has been proved. Raises TooManyCodes, CannotSend or AddressRefused.
@@ -59,7 +63,10 @@ def send_code(request: HttpRequest, *, email: str, language: str, now: datetime)
     _count_code(email, network_of(request), now=now)
     user = people.at(email, language=language)
     with _sending():
-        LoginCodeVerificationProcess.initiate(request=request, user=user, email=email)
+        process = LoginCodeVerificationProcess.initiate(request=request, user=user, email=email)
+    if identity is not None:
+        process.state["identity"] = identity.as_data()
+        process.persist()
 
 
 def send_address_code(request: HttpRequest, user: User, *, now: datetime) -> None:
@@ -91,6 +98,12 @@ def _sending() -> Iterator[None]:
         raise AddressRefused from None
     except (smtplib.SMTPException, OSError):
         raise CannotSend from None
+
+
+def identity_of(process: LoginCodeVerificationProcess) -> Identity | None:
+    """The identity that the right code attaches."""
+    found = process.state.get("identity")
+    return Identity(**found) if found else None
 
 
 def may_guess(process: LoginCodeVerificationProcess, *, now: datetime) -> bool:

@@ -3,8 +3,12 @@
 import os
 from pathlib import Path
 
-# Never a row's to name: whoever may name a secret also says where it is sent.
-OF_THE_PORTAL = frozenset({"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_URL"})
+_OF_THE_PORTAL = frozenset({"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_URL"})
+
+
+def is_of_the_portal(name: str) -> bool:
+    """Never a row's to name: whoever may name a secret also says where it is sent."""
+    return name in _OF_THE_PORTAL or name.startswith("OIDC_")
 
 
 def secret_of(name: str) -> str:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from libraries.cards import addresses, patterns
 from libraries.cards.addresses import Flaw
 from libraries.models import Institution, LibrarySystem
-from libraries.secrets import OF_THE_PORTAL
+from libraries.secrets import is_of_the_portal
 
 if TYPE_CHECKING:
     InstitutionModelForm = forms.ModelForm[Institution]
@@ -101,7 +101,7 @@ def _flaw(kind: str, address: str) -> Flaw | None:
 
 def _clean_secret_name(name: str) -> str:
     """What is named is sent to the address beside it."""
-    if name in OF_THE_PORTAL:
+    if is_of_the_portal(name):
         raise ValidationError(_("This is a secret of the portal itself. It may not be sent to a library system."))
     return name
 

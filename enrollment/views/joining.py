@@ -24,7 +24,7 @@ from enrollment.privacy import PRIVACY_TEXT_VERSION
 from enrollment.reports.library_search import search
 from enrollment.reports.places import places_of
 from enrollment.views.signing_in import destination_of, mail_step, member_of, member_required
-from libraries import accounts, guessing
+from libraries import accounts, arriving, guessing
 from libraries.cards.roster import InvalidFact
 from libraries.models import Library, User
 
@@ -85,7 +85,7 @@ def _card(request: HttpRequest, pool: SeatPool, library: Library) -> HttpRespons
         needs_fact=asking.asks_second_fact(library),
         pin_name=asking.pin_name(library.institution),
         minimum_age=pool.programme.minimum_age,
-        initial=_known(user),
+        initial=arriving.proposed_names(request) | _known(user),
     )
     status = HTTPStatus.OK
     if form.is_valid():
@@ -99,7 +99,8 @@ def _card(request: HttpRequest, pool: SeatPool, library: Library) -> HttpRespons
 def _known(user: User) -> dict[str, str]:
     """Letters come in the language of the page, unless the person has chosen before."""
     language = user.language if user.first_name else _page_language()
-    return {"first_name": user.first_name, "last_name": user.last_name, "language": language}
+    names = {"first_name": user.first_name, "last_name": user.last_name} if user.full_name else {}
+    return {**names, "language": language}
 
 
 def _apply(request: HttpRequest, pool: SeatPool, library: Library, form: CardForm) -> HTTPStatus:
@@ -117,6 +118,7 @@ def _apply(request: HttpRequest, pool: SeatPool, library: Library, form: CardFor
         return _ineligible(form, error)
     except NOT_ACCEPTED as error:
         return not_accepted(form, error, library, ("last_name", _("Write your last name as your library knows it.")))
+    arriving.forget_names(request)
     tasks.ring()
     return HTTPStatus.SEE_OTHER
 
