@@ -20,8 +20,6 @@ MOST_AT_ONCE = 4
 _room = BoundedSemaphore(MOST_AT_ONCE)
 
 _HELPFUL = (Outcome.CONFIRMED, Outcome.BY_HAND, Outcome.NO_ANSWER)
-# After the right PIN or second fact.
-_RIGHT = (Outcome.CONFIRMED, Outcome.EXPIRED, Outcome.BLOCKED)
 
 
 class CardNotAccepted(Exception):
@@ -109,10 +107,7 @@ def _asked(institution: Institution, question: Question, *, address: str, now: d
     except InvalidFact:
         guess.was_none()
         raise
-    if answer.outcome in _RIGHT:
-        guess.was_right()
-    elif answer.outcome in _HELPFUL:
-        guess.was_none()
+    guess.settle(answer.outcome)
     return answer
 
 

@@ -15,12 +15,12 @@ from django.utils.translation import gettext_lazy as _
 
 from enrollment import history
 from enrollment.models import Enrollment, Event
-from libraries import limits, membership, scoping
+from libraries import guessing, limits, membership, scoping
 from libraries.cards.checks import Outcome, Question, Walk
 from libraries.models import Card, Institution, LibrarySystem, StaffRole, User
 
-# Of one person; and with a PIN, about one card by anybody: testing is no way to guess.
-ASKED_PER_PERSON, PINS_PER_CARD, PERIOD = 30, 5, timedelta(hours=1)
+# By one person.
+ASKED_PER_PERSON, PERIOD = 30, timedelta(hours=1)
 GOOD = "good"
 
 
@@ -69,9 +69,10 @@ def try_out(
     if not may_test(by, institution.pk):
         raise Refused(Obstacle.NOT_YOURS)
     _count(by, now)
-    if number and pin:
-        _count_pin(institution, number, now)
+    guess = _begin(institution, number, by, now) if number and pin else None
     walk = _walk(institution, kind, _question(number, pin, now) if number else None)
+    if guess is not None:
+        guess.settle(walk.answer.outcome if walk.answer else None)
     history.record(Event.Kind.SYSTEM_TESTED, now=now, by=by, institution_id=institution.pk, reason=_trouble(walk))
     return walk
 
@@ -123,7 +124,9 @@ def _count(by: User, now: datetime) -> None:
         raise Refused(Obstacle.TOO_OFTEN)
 
 
-def _count_pin(institution: Institution, number: str, now: datetime) -> None:
-    card = ("system tested with", str(institution.pk), number)
-    if not limits.allow(*card, limit=PINS_PER_CARD, per=PERIOD, now=now):
-        raise Refused(Obstacle.TOO_OFTEN)
+def _begin(institution: Institution, number: str, by: User, now: datetime) -> guessing.Guess:
+    """Counted with what members try: testing is no way to guess."""
+    try:
+        return guessing.begin(institution_id=institution.pk, number=number, address=f"staff {by.pk}", now=now)
+    except guessing.TooManyGuesses:
+        raise Refused(Obstacle.TOO_OFTEN) from None

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from libraries import limits
+from libraries.cards.checks import Outcome
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -26,6 +27,11 @@ MOST: dict[Of, tuple[tuple[int, timedelta], ...]] = {
 }
 
 
+# After the right PIN or second fact.
+_RIGHT = (Outcome.CONFIRMED, Outcome.EXPIRED, Outcome.BLOCKED)
+_NOTHING_TOLD = (None, Outcome.BY_HAND, Outcome.NO_ANSWER)
+
+
 class TooManyGuesses(Exception):
     """`of` says what was guessed at too often, `wait` how long it takes at most until it may be tried again."""
 
@@ -40,6 +46,13 @@ class Guess:
 
     keys: tuple[tuple[Of, str, timedelta], ...] = field(repr=False)
     at: datetime
+
+    def settle(self, outcome: Outcome | None) -> None:
+        """By what was said of it; None where nothing was."""
+        if outcome in _RIGHT:
+            self.was_right()
+        elif outcome in _NOTHING_TOLD:
+            self.was_none()
 
     def was_right(self) -> None:
         """Whoever knows the PIN of a card has not guessed at it. A right card takes nothing off the others: else

@@ -164,6 +164,7 @@ def test_secret_is_there_or_missing_and_never_shown(
         ("sip2", {"login": "a|COb"}, {"login"}),
         ("sip2", {"secret_name": "lower"}, {"secret_name"}),
         ("sip2", {"secret_name": "SECRET_KEY"}, {"secret_name"}),
+        ("sip2", {"secret_name": "OIDC_UITID_CLIENT_SECRET"}, {"secret_name"}),
         ("sip2", {"terminal_secret_name": "DATABASE_URL"}, {"terminal_secret_name"}),
         ("koha", {"address": "https://koha.example", "login": "x", "secret_name": "KOHA"}, set()),
         ("koha", {"address": "https://koha.example", "tls": None, "login": "x", "secret_name": "KOHA"}, set()),
