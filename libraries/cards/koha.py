@@ -10,6 +10,7 @@ from datetime import date
 from secrets import token_hex
 from threading import Condition
 from time import monotonic
+from typing import TypeGuard
 
 from libraries.cards.checks import Answer, Outcome, Question, Step, StepName, Trouble, Walk
 from libraries.cards.koha_api import KohaApi, KohaFailed, Patron, opened
@@ -57,7 +58,6 @@ class KohaCheck:
     def _proved(self, koha: KohaApi, question: Question) -> Answer:
         if not _can_be_pin(question.pin):
             return Answer(Outcome.UNKNOWN_OR_WRONG)
-        assert question.pin is not None
         owner = koha.owner_of(question.number, question.pin)
         if owner is None:
             return self._denied(koha, question.number)
@@ -159,9 +159,9 @@ def _worth(patron: Patron, on: date) -> Answer:
     return Answer(outcome, patron.expires_on)
 
 
-def _can_be_pin(pin: str | None) -> bool:
+def _can_be_pin(pin: str | None) -> TypeGuard[str]:
     """What cannot is never sent: an empty one might open a card that has none."""
-    return bool(pin and pin.strip()) and len(pin or "") <= _LONGEST_PIN and (pin or "").isprintable()
+    return pin is not None and bool(pin.strip()) and len(pin) <= _LONGEST_PIN and pin.isprintable()
 
 
 def _nobody() -> str:
