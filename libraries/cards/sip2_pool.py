@@ -96,7 +96,6 @@ class Pool:
 
     def _take(self) -> Connection | None:
         """The one that was used last, so that those that are not needed grow old."""
-        self.close_idle(longer_than=IDLE_SECONDS)
         while True:
             with self._lock:
                 if not self._kept:

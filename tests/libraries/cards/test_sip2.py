@@ -101,21 +101,30 @@ def test_letters_are_written_in_the_encoding_of_the_system(encoding: str, expect
     assert ask_card(pin="éø", encoding=encoding).frame(None).endswith(expected + b"\r")
 
 
-REFUSED = ["12|34", "12\r34", "12\n34", "\0", "\x1b[", "\x7f", "\x85", "\u2028", "\u2029", "\u200b", "\ud800", "漢"]
+ENCODINGS = ["cp850", "utf-8"]
+REFUSED = ["12|34", "12\r34", "12\n34", "1\0", "1\x1b[", "1\x7f", "1\x85", "1\u2028", "1\u2029", "1\u200b", "1\ud800"]
 
 
+@pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize(
     "text", ["", " ", "\N{NO-BREAK SPACE}", *REFUSED, "1" * 101, pytest.param("1" * 10_000, id="endless")]
 )
-def test_pin_that_must_not_reach_the_wire_is_refused(text: str) -> None:
+def test_pin_that_must_not_reach_the_wire_is_refused(text: str, encoding: str) -> None:
     with pytest.raises(Unsendable, match=r"^AD$"):
-        ask_card(pin=text)
+        ask_card(pin=text, encoding=encoding)
 
 
+@pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("text", ["", " ", *REFUSED, "1" * 41, pytest.param("1" * 10_000, id="endless")])
-def test_number_that_must_not_reach_the_wire_is_refused(text: str) -> None:
+def test_number_that_must_not_reach_the_wire_is_refused(text: str, encoding: str) -> None:
     with pytest.raises(Unsendable, match=r"^AA$"):
-        ask_card(text)
+        ask_card(text, encoding=encoding)
+
+
+def test_letters_that_the_encoding_lacks_are_refused() -> None:
+    assert "漢".encode() in ask_card(pin="漢", encoding="utf-8").body
+    with pytest.raises(Unsendable, match=r"^AD$"):
+        ask_card(pin="漢")
 
 
 @pytest.mark.parametrize("text", [*REFUSED, "1" * 301])
@@ -167,7 +176,7 @@ TYPED = st.text(st.sampled_from("aZ09 éçß|\r\N{EURO SIGN}漢"), max_size=8) |
     number=TYPED,
     pin=TYPED,
     code=st.text(st.characters(codec="cp850"), max_size=9),
-    encoding=st.sampled_from(["cp850", "utf-8"]),
+    encoding=st.sampled_from(ENCODINGS),
 )
 @example(number="2100", pin="|AD|", code="", encoding="utf-8")
 @example(number="2100\rAY", pin="1", code="", encoding="cp850")
@@ -385,7 +394,7 @@ def fields_anywhere(frame: bytes) -> set[bytes]:
     return set(frame.split(b"|"))
 
 
-@pytest.mark.parametrize("encoding", ["cp850", "utf-8"])
+@pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("with_expiry", [False, True])
 def test_parser_takes_nothing_for_good_that_does_not_say_so(encoding: str, with_expiry: bool) -> None:
     """A spoiled frame is a clean answer or none: never another exception, and never good without BL, CQ and AA."""

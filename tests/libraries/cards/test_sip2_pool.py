@@ -98,6 +98,16 @@ def test_kept_connection_that_is_silent_is_not_replaced() -> None:
         assert (server.connections, len(server.questions)) == (1, 2)
 
 
+def test_kept_connection_that_answers_badly_is_not_replaced() -> None:
+    def script(peer: Peer, question: bytes) -> None:
+        peer.send(numbered(patron(), question) if peer.count == 1 else b"garbage\r")
+
+    with serving(script) as server:
+        assert ask(server) == CONFIRMED
+        assert ask(server) == Answer(Outcome.NO_ANSWER, trouble=Trouble.GARBLED)
+        assert (server.connections, len(server.questions)) == (1, 2)
+
+
 @pytest.mark.parametrize("checksums", [True, False])
 def test_late_answer_is_never_taken_for_the_next_one(checksums: bool) -> None:
     """A right PIN whose answer comes twice, the second time late; then a wrong one."""
