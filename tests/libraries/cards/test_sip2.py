@@ -102,7 +102,7 @@ def test_letters_are_written_in_the_encoding_of_the_system(encoding: str, expect
 
 
 ENCODINGS = ["cp850", "utf-8"]
-REFUSED = ["12|34", "12\r34", "12\n34", "\0", "\x1b[", "\x7f", "\x85", "\u2028", "\u2029", "\u200b", "\ud800"]
+REFUSED = ["12|34", "12\r34", "12\n34", "1\0", "1\x1b[", "1\x7f", "1\x85", "1\u2028", "1\u2029", "1\u200b", "1\ud800"]
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
