@@ -22,7 +22,7 @@ from enrollment import lapsing, reminding, renewing, scarcity, using, waiting_li
 from enrollment.models import Enrollment, Event, EventNote, Letter, ProviderAccount, SeatPool
 from enrollment.reports.prospect import prospect_of
 from libraries import scoping
-from libraries.models import Card
+from libraries.models import Card, Doubt, LibrarySystem, RosterSource
 
 State = Enrollment.State
 
@@ -184,7 +184,8 @@ def card_expired(enrollment: Enrollment, letter: Letter) -> Draft | None:
         return None
     if enrollment.state == State.SEATED and until is None:
         return None
-    return Draft(subject=_("Your library card is no longer valid"), facts={"card": card, "until": until})
+    facts = {"card": card, "until": until, "says": letter.reason, "Says": Doubt.Says}
+    return Draft(subject=_("Your library card is no longer valid"), facts=facts)
 
 
 def _lapses_on(enrollment: Enrollment) -> date | None:
@@ -337,6 +338,27 @@ def queue_long(letter: Letter) -> Draft | None:
     return _of_pool(pool, subject)
 
 
+def rechecks_stopped(letter: Letter) -> Draft | None:
+    stopped = LibrarySystem.objects.filter(institution=letter.institution_id, rechecks_stopped_at__isnull=False)
+    subject = _("%(institution)s: the check of proved cards has stopped")
+    return _of_fuse(letter, stopped.first(), subject, "admin:libraries_rechecking_change")
+
+
+def roster_stopped(letter: Letter) -> Draft | None:
+    stopped = RosterSource.objects.filter(institution=letter.institution_id, stopped_at__isnull=False)
+    subject = _("%(institution)s: the new list of cards is not taken")
+    return _of_fuse(letter, stopped.first(), subject, "admin:libraries_rostersource_change")
+
+
+def _of_fuse(letter: Letter, row: LibrarySystem | RosterSource | None, subject: str, page: str) -> Draft | None:
+    """With the figures as they were then; not sent once somebody has let it go on."""
+    if row is None or not scoping.may(letter.user, scoping.Role.OPERATOR, scoping.Role.COORDINATOR):
+        return None
+    event = Event.objects.filter(kind=letter.kind, institution_id=row.institution_id).order_by("-id").first()
+    facts = {"institution": _one_line(row.institution.name), "event": event, "why": event.reason if event else ""}
+    return Draft(subject=subject % facts, leads_to=page, arguments=(row.pk,), facts=facts)
+
+
 def _pool_of(letter: Letter) -> SeatPool | None:
     """None where the reader may do nothing about it any more."""
     return letter.pool if scoping.may(letter.user, scoping.Role.COORDINATOR) else None
@@ -357,4 +379,6 @@ TO_STAFF: dict[Letter.Kind, Callable[[Letter], Draft | None]] = {
     Letter.Kind.HOLDS_ENDING: holds_ending,
     Letter.Kind.PLACES_SCARCE: places_scarce,
     Letter.Kind.QUEUE_LONG: queue_long,
+    Letter.Kind.RECHECKS_STOPPED: rechecks_stopped,
+    Letter.Kind.ROSTER_STOPPED: roster_stopped,
 }

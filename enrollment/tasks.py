@@ -16,6 +16,7 @@ from enrollment import (
     lapsing,
     letters,
     provisioning,
+    rechecking,
     reminding,
     renewing,
     scarcity,
@@ -41,6 +42,11 @@ def provision_due() -> None:
 @shared_task
 def send_letters() -> None:
     _take_turns(send_letters, lambda: letters.send_next(now=timezone.now))
+
+
+@shared_task
+def recheck_cards() -> None:
+    _take_turns(recheck_cards, lambda: rechecking.recheck_next(now=timezone.now))
 
 
 @shared_task

@@ -31,6 +31,7 @@ app.conf.update(
     task_routes={
         "enrollment.tasks.provision_due": {"queue": "provider"},
         "enrollment.tasks.send_letters": {"queue": "mail"},
+        "enrollment.tasks.recheck_cards": {"queue": "libraries"},
     },
     beat_schedule={
         "provision-due": {
@@ -43,6 +44,8 @@ app.conf.update(
             "schedule": 15.0,
             "options": {"expires": 15},
         },
+        # Each library system has its pause after every few cards: a short look whose pause is over.
+        "recheck-cards": {"task": "enrollment.tasks.recheck_cards", "schedule": 5.0, "options": {"expires": 5}},
         "sweep-seats": {"task": "enrollment.tasks.sweep_seats", "schedule": 60.0, "options": {"expires": 60}},
         "sweep-people": {
             "task": "enrollment.tasks.sweep_people",

@@ -23,9 +23,10 @@ LAYERS = {
     "operations": (
         "applying asking moving new_cards card_checking rivalry ending renewing lapsing using announcing prioritizing"
         " waiting_list cap cap_plan closing provisioning reminding scarcity merging merge_plan roster_uploading"
+        " rechecking roster_fetching"
         " membership rosters people"
     ),
-    "rules": "seats share_moves eligibility history scoping limits",
+    "rules": "seats share_moves eligibility history scoping limits fuse",
     "models": "models",
     "adapters, which know no models": "provider cards covers shelf secrets privacy colors doorbell roster_files",
 }

@@ -46,6 +46,9 @@ class Event(models.Model):
         LETTER_RETRIED = "letter_retried", _("Asked to try the letter again")
         LETTER_DROPPED = "letter_dropped", _("Decided not to send the letter")
         ROSTER_IMPORTED = "roster_imported", _("List of cards imported")
+        ROSTER_STOPPED = "roster_stopped", _("List of cards not taken: too many cards would go")
+        RECHECKS_STOPPED = "rechecks_stopped", _("Check of proved cards stopped: unusually many were not good")
+        RECHECKS_RESUMED = "rechecks_resumed", _("Check of proved cards goes on")
 
     at = models.DateTimeField(_("when"))
     kind = models.CharField(_("what"), max_length=20, choices=Kind)

@@ -50,6 +50,8 @@ _WORDS = {
     **{choice.value: choice.label for choice in Institution.CardCheck},
     **{choice.value: choice.label for choice in Card.Refusal},
     **{choice.value: choice.label for choice in Enrollment.EndReason},
+    "doubts_believed": gettext_lazy("the library system was right"),
+    "doubts_forgotten": gettext_lazy("the library system was wrong: the cards are asked about again"),
     seats.WAS_HELD: gettext_lazy("it was held until then"),
 }
 

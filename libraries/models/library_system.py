@@ -94,8 +94,27 @@ class LibrarySystem(models.Model):
         default=4,
         validators=[MinValueValidator(1), MaxValueValidator(20)],
     )
+    recheck_days = models.PositiveSmallIntegerField(
+        _("ask again about proved cards after (days)"),
+        default=30,
+        validators=[MaxValueValidator(365)],
+        help_text=_("Without a PIN, and only of cards that carry an application. 0: never."),
+    )
+    checks_per_minute = models.PositiveSmallIntegerField(
+        _("proved cards asked about, at most each minute"),
+        default=60,
+        validators=[MinValueValidator(1), MaxValueValidator(600)],
+    )
     # When it first did not answer, of those times since it last did.
     unanswered_since = models.DateTimeField(_("does not answer since"), null=True, editable=False)
+    # Proved cards are asked about by one worker at a time, under a lease, and not before `recheck_at`.
+    recheck_at = models.DateTimeField(null=True, editable=False)
+    recheck_token = models.UUIDField(null=True, editable=False)
+    recheck_lease_until = models.DateTimeField(null=True, editable=False)
+    # The fuse: so many cards turned bad at once that nothing is believed until an operator has looked.
+    rechecks_stopped_at = models.DateTimeField(_("stopped since"), null=True, editable=False)
+    # The fuse counts answers from then on.
+    fuse_from = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = _("library system")
@@ -105,7 +124,17 @@ class LibrarySystem(models.Model):
             models.CheckConstraint(condition=Q(port__gte=1, port__lte=65535), name="system_port"),
             models.CheckConstraint(condition=Q(timeout_seconds__gte=1, timeout_seconds__lte=9), name="system_timeout"),
             models.CheckConstraint(condition=Q(most_connections__gte=1), name="system_connects"),
+            models.CheckConstraint(condition=Q(checks_per_minute__gte=1), name="system_checks"),
         ]
 
     def __str__(self) -> str:
         return f"#{self.pk}"
+
+
+class Rechecking(LibrarySystem):
+    """The same row, as what is seen of asking again: how it goes, and whether the fuse has blown."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("check of proved cards")
+        verbose_name_plural = _("checks of proved cards")
