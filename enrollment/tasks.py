@@ -19,6 +19,7 @@ from enrollment import (
     rechecking,
     reminding,
     renewing,
+    roster_fetching,
     scarcity,
     using,
     waiting_list,
@@ -47,6 +48,11 @@ def send_letters() -> None:
 @shared_task
 def recheck_cards() -> None:
     _take_turns(recheck_cards, lambda: rechecking.recheck_next(now=timezone.now))
+
+
+@shared_task
+def fetch_rosters() -> None:
+    roster_fetching.fetch_due(now=timezone.now)
 
 
 @shared_task
@@ -91,6 +97,11 @@ def sweep_people() -> None:
 def ring() -> None:
     """Tell the workers that there is something to do. Call it after the commit; it never waits and never fails."""
     _bell.ring()
+
+
+def ring_for_rosters() -> None:
+    """The same for a list that is to be fetched now, and not only at night."""
+    _publish(fetch_rosters)
 
 
 def _ring() -> None:

@@ -28,7 +28,9 @@ LAYERS = {
     ),
     "rules": "seats share_moves eligibility history scoping limits fuse",
     "models": "models",
-    "adapters, which know no models": "provider cards covers shelf secrets privacy colors doorbell roster_files",
+    "adapters, which know no models": (
+        "provider cards covers shelf secrets privacy colors doorbell roster_files roster_places"
+    ),
 }
 LAYER_OF = {module: number for number, names in enumerate(LAYERS.values(), 1) for module in names.split()}
 FAMILIES = {

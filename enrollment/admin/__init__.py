@@ -1,5 +1,27 @@
 """The workplace's lists and forms. Catalog's are here too, because scope is a matter of libraries."""
 
-from enrollment.admin import accounts, applications, catalog, events, letters, pools, rechecks, rosters, shares
+from enrollment.admin import (
+    accounts,
+    applications,
+    catalog,
+    events,
+    letters,
+    pools,
+    rechecks,
+    roster_sources,
+    rosters,
+    shares,
+)
 
-__all__ = ["accounts", "applications", "catalog", "events", "letters", "pools", "rechecks", "rosters", "shares"]
+__all__ = [
+    "accounts",
+    "applications",
+    "catalog",
+    "events",
+    "letters",
+    "pools",
+    "rechecks",
+    "roster_sources",
+    "rosters",
+    "shares",
+]

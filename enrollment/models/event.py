@@ -47,6 +47,7 @@ class Event(models.Model):
         LETTER_DROPPED = "letter_dropped", _("Decided not to send the letter")
         ROSTER_IMPORTED = "roster_imported", _("List of cards imported")
         ROSTER_STOPPED = "roster_stopped", _("List of cards not taken: too many cards would go")
+        ROSTER_ALLOWED = "roster_allowed", _("List of cards to be taken after all")
         RECHECKS_STOPPED = "rechecks_stopped", _("Check of proved cards stopped: unusually many were not good")
         RECHECKS_RESUMED = "rechecks_resumed", _("Check of proved cards goes on")
 

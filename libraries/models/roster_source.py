@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
@@ -55,3 +58,16 @@ class RosterSource(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk}"
+
+    def clean(self) -> None:
+        if self.way == self.Way.DOWNLOAD and not _is_usable(self.address):
+            raise ValidationError({"address": _("Write an address that begins with https://, without a password.")})
+
+
+def _is_usable(address: str) -> bool:
+    """A name and password in the address would be shown with it."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return parts.scheme == "https" and bool(parts.hostname) and "@" not in parts.netloc
