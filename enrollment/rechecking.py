@@ -17,7 +17,7 @@ from django.utils import timezone
 from enrollment import history, lapsing, seats
 from enrollment.models import Enrollment, Event, Letter
 from libraries import rechecking, scoping
-from libraries.cards.checks import Answer, Outcome
+from libraries.cards.checks import Answer, Outcome, Trouble
 from libraries.models import Card, Doubt, LibrarySystem, User
 from libraries.rechecking import Count
 
@@ -27,10 +27,11 @@ Role = scoping.Role
 _TURN, LEASE = timedelta(seconds=20), timedelta(seconds=60)
 # A batch is what may be asked in this time, and the pause after it is as long: so no minute sees more than its limit.
 _BATCHES_A_MINUTE = 4
-# When there is nothing to ask.
-_IDLE = timedelta(minutes=5)
-# A card whose last day has come may be renewed at the library any day.
-_RUN_OUT_EVERY = timedelta(days=1)
+# When there is nothing to ask, and when all its connections are taken by people who sign up.
+_IDLE, _BUSY = timedelta(minutes=5), timedelta(minutes=1)
+# So often is asked about a card whose last day has come, which may be renewed any day, and about one of which no answer
+# came: it may be that one card alone, and must not hold up the others.
+_AT_MOST_EVERY = timedelta(days=1)
 
 
 class NotYours(Exception):
@@ -43,6 +44,9 @@ def recheck_next(*, now: Callable[[], datetime]) -> bool:
     if system is None:
         return False
     answers = _ask(system, now)
+    if answers and answers[-1].trouble == Trouble.BUSY:
+        rechecking.release(system, next_at=now() + _BUSY)
+        return True
     if answers and answers[-1].outcome == Outcome.NO_ANSWER:
         rechecking.release_silent(system, now=now())
         return True
@@ -80,6 +84,7 @@ def _ask(system: LibrarySystem, now: Callable[[], datetime]) -> Sequence[Answer]
         answer = rechecking.look_up(system.institution, card.number, on=timezone.localdate(now()))
         answers.append(answer)
         if answer.outcome == Outcome.NO_ANSWER:
+            rechecking.note_asked(card, now=now())
             break
         _note(card, answer, now=now())
     return answers
@@ -89,14 +94,16 @@ def _due(system: LibrarySystem, *, now: datetime) -> Sequence[Card]:
     """First those in doubt, then those whose last day has come, then those not asked about for the longest."""
     theirs = Card.objects.filter(institution_id=system.institution_id)
     proved = theirs.filter(state=Card.State.CONFIRMED)
-    lately = now - _RUN_OUT_EVERY
-    doubted = proved.filter(doubt__believed_at=None, doubt__asked_at__lte=now - rechecking.ASKED_AGAIN_AFTER)
-    over = theirs.filter(Q(rechecked_at=None) | Q(rechecked_at__lte=lately), valid_until__lte=timezone.localdate(now))
-    old = proved.filter(doubt=None).alias(last=rechecking.LAST_FOUND_GOOD)
+    not_lately = Q(rechecked_at=None) | Q(rechecked_at__lte=now - _AT_MOST_EVERY)
+    doubted = proved.filter(
+        doubt__isnull=False, doubt__believed_at=None, rechecked_at__lte=now - rechecking.ASKED_AGAIN_AFTER
+    )
+    over = theirs.filter(not_lately, valid_until__lte=timezone.localdate(now))
+    old = proved.filter(not_lately, doubt=None).alias(last=rechecking.LAST_FOUND_GOOD)
     old = old.filter(last__lte=now - timedelta(days=system.recheck_days))
     most = max(1, system.checks_per_minute // _BATCHES_A_MINUTE)
     found: dict[int, Card] = {}
-    for cards in (doubted.order_by("doubt__asked_at"), over.filter(state__in=Card.LIVING), old.order_by("last")):
+    for cards in (doubted.order_by("rechecked_at"), over.filter(state__in=Card.LIVING), old.order_by("last")):
         found |= {card.pk: card for card in _carrying(cards)[:most]}
     return list(found.values())[:most]
 

@@ -105,7 +105,13 @@ def look_up(institution: Institution, number: str, *, on: date) -> Answer:
         return Answer(Outcome.NO_ANSWER)
     if answer.outcome == Outcome.CONFIRMED and answer.valid_until is not None and answer.valid_until < on:
         return Answer(Outcome.EXPIRED, answer.valid_until)
-    return answer if answer.outcome == Outcome.CONFIRMED or answer.outcome in _SAYS else Answer(Outcome.NO_ANSWER)
+    clear = {Outcome.CONFIRMED, Outcome.NO_ANSWER, *_SAYS}
+    return answer if answer.outcome in clear else Answer(Outcome.NO_ANSWER)
+
+
+def note_asked(card: Card, *, now: datetime) -> None:
+    """And no answer came."""
+    Card.objects.filter(pk=card.pk).update(rechecked_at=now)
 
 
 def note_good(card: Card, *, now: datetime) -> None:
@@ -115,7 +121,7 @@ def note_good(card: Card, *, now: datetime) -> None:
 
 def note_bad(card: Card, answer: Answer, *, now: datetime) -> None:
     """A doubt, unless the card has run out anyway, or will tonight: that is no news."""
-    Card.objects.filter(pk=card.pk).update(rechecked_at=now)
+    note_asked(card, now=now)
     if card.state != Card.State.CONFIRMED or not card.is_valid_on(timezone.localdate(now) + timedelta(days=1)):
         return
     told = {"says": _SAYS[answer.outcome], "until": answer.valid_until, "asked_at": now}

@@ -11,7 +11,7 @@ from catalog.models import Programme
 from enrollment import card_checking, lapsing, rechecking
 from enrollment.models import Enrollment, Event, Letter
 from enrollment.reports.audit import audit
-from libraries.cards.checks import Answer, Outcome
+from libraries.cards.checks import Answer, Outcome, Trouble
 from libraries.models import Card, Doubt, Library, LibrarySystem, User
 from tests.card_systems import PIN, AnsweringSystem, answer_in_place_of
 from tests.factories import NOW, make_librarian, make_library, make_member, make_programme, make_system
@@ -314,7 +314,40 @@ def test_system_that_answers_again_is_asked_on(programme: Programme, library: Li
     system.otherwise = Answer(Outcome.CONFIRMED)
     clock.go_by(timedelta(hours=3), step=timedelta(hours=1))
     assert row().unanswered_since is None
+    clock.go_by(DAY)
     assert Card.objects.filter(found_good_at__isnull=False).count() == 20
+
+
+def test_card_of_which_no_answer_comes_does_not_hold_up_the_others(
+    programme: Programme, library: Library, system: AnsweringSystem
+) -> None:
+    first, *others = make_proved(20, library=library, pool=programme.pool)
+    system.answers[first.number] = Answer(Outcome.NO_ANSWER)
+    clock = Clock(NOW + MONTH)
+    clock.go_by(2 * DAY, step=timedelta(hours=1))
+    assert Card.objects.filter(found_good_at__isnull=False).count() == len(others)
+    assert system.looked_up.count(first.number) == 2
+
+
+def test_doubt_to_which_no_answer_comes_does_not_hold_up_the_others(
+    programme: Programme, library: Library, system: AnsweringSystem
+) -> None:
+    first, *others = make_proved(20, library=library, pool=programme.pool)
+    system.answers[first.number] = bad()
+    clock = Clock(NOW + MONTH)
+    rechecking.recheck_next(now=clock)
+    system.answers[first.number] = Answer(Outcome.NO_ANSWER)
+    clock.go_by(2 * DAY, step=timedelta(hours=1))
+    assert Card.objects.filter(found_good_at__isnull=False).count() == len(others)
+    assert card_of(Enrollment.objects.get(card=first)).state == State.CONFIRMED
+
+
+def test_system_whose_connections_are_all_taken_is_not_away(
+    ada: Enrollment, system: AnsweringSystem, later: Clock
+) -> None:
+    system.otherwise = Answer(Outcome.NO_ANSWER, trouble=Trouble.BUSY)
+    rechecking.recheck_next(now=later)
+    assert (row().unanswered_since, row().recheck_at) == (None, later() + timedelta(minutes=1))
 
 
 @pytest.mark.parametrize("outcome", [Outcome.BY_HAND, Outcome.UNKNOWN_OR_WRONG, Outcome.WRONG_PIN])
