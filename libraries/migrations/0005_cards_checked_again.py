@@ -158,6 +158,14 @@ class Migration(migrations.Migration):
                 name="card_last_good",
             ),
         ),
+        migrations.AddIndex(
+            model_name="card",
+            index=models.Index(
+                condition=models.Q(("state__in", ["claimed", "confirmed"]), ("valid_until__isnull", False)),
+                fields=["institution", "valid_until"],
+                name="card_living_until",
+            ),
+        ),
         migrations.AddConstraint(
             model_name="librarysystem",
             constraint=models.CheckConstraint(condition=models.Q(("checks_per_minute__gte", 1)), name="system_checks"),

@@ -120,6 +120,11 @@ class Card(models.Model):
                 condition=Q(state="confirmed"),
                 name="card_last_good",
             ),
+            models.Index(
+                fields=["institution", "valid_until"],
+                condition=Q(state__in=["claimed", "confirmed"], valid_until__isnull=False),
+                name="card_living_until",
+            ),
         ]
 
     def __str__(self) -> str:
