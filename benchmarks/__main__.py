@@ -4,13 +4,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from benchmarks import allocate, claim, roster, signup
+from benchmarks import allocate, cards, claim, roster, signup
 from benchmarks.stage import Stage, set_up
 
 BENCHMARKS: dict[str, Callable[[Stage], None]] = {
     "claim": claim.main,
     "signup": signup.main,
     "allocate": allocate.main,
+    "cards": cards.main,
     "roster": lambda stage: roster.main(),
 }
 

@@ -130,5 +130,9 @@ def _settings(urls: dict[str, str], folder: Path) -> dict[str, str]:
         "SANDBOX_MAIL": str(folder / "mail"),
         "SANDBOX_PLATFORM_URL": f"http://127.0.0.1:{servers.free_port()}",
         "SANDBOX_PLATFORM_TOKEN": "not-a-secret-only-for-benchmarks",
+        "SANDBOX_LIBRARY_PORT": str(servers.free_port()),
+        "SANDBOX_LIBRARY_FAULT": str(folder / "library.fault"),
+        "SANDBOX_LIBRARY_PASSWORD": "not-a-secret-only-for-benchmarks",
+        "ALLOW_PRIVATE_ADDRESSES": "on",
         "LOG_LEVEL": "WARNING",
     }

@@ -105,3 +105,39 @@ class RosterForm(forms.Form):
             most = filesizeformat(settings.ROSTER_MAX_BYTES)
             raise ValidationError(_("The file is too big: at most %(most)s."), params={"most": most})
         return file
+
+
+class SystemTestForm(forms.Form):
+    """A card to test a library system with; none of it is kept, and the PIN is never shown again."""
+
+    kind = forms.ChoiceField(label=_("Test it as"), choices=lambda: [(kind, kind.label) for kind in Institution.ASKED])
+    number = forms.CharField(
+        label=_("Number of a test card"),
+        required=False,
+        max_length=100,
+        help_text=_("Without one, everything is tested but the question about a card."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    pin = forms.CharField(
+        label=_("PIN of the test card"),
+        required=False,
+        max_length=100,
+        strip=False,
+        help_text=_("Used once, and not kept. Without it, the card is only looked up."),
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+    )
+
+    def __init__(self, *args: Any, institution: Institution, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if institution.is_asked:
+            del self.fields["kind"]
+
+    def clean_number(self) -> str:
+        typed: str = self.cleaned_data["number"]
+        return clean_card_number(typed) if typed else ""
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("pin") and not data.get("number") and "number" not in self.errors:
+            self.add_error("number", _("Fill in the number of the card as well."))
+        return data

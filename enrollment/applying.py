@@ -11,7 +11,7 @@ from django.utils import timezone
 from enrollment import asking, card_checking, history, rivalry, seats
 from enrollment.eligibility import Reason, reasons_against
 from enrollment.models import Enrollment, Event, Letter, SeatPool, Share
-from libraries.cards.checks import Answer, Outcome
+from libraries.cards.checks import Answer, Outcome, Question
 from libraries.models import Card, Library, User
 
 
@@ -68,15 +68,14 @@ def _share(pool: SeatPool, application: Application) -> Share | None:
 
 
 def _ask(application: Application, *, address: str, now: datetime) -> Answer:
-    return asking.ask(
-        application.library,
+    question = Question(
         number=application.number,
-        second_fact=application.second_fact,
-        pin=application.pin,
         last_name=application.last_name,
-        address=address,
-        now=now,
+        on=_day(now),
+        pin=application.pin,
+        second_fact=application.second_fact,
     )
+    return asking.ask(application.library, question, address=address, now=now)
 
 
 def _day(now: datetime) -> date:
@@ -100,7 +99,21 @@ def _enter(*, user: User, pool_id: int, application: Application, answer: Answer
     card = card_checking.claim(
         pools, cards, user=user, library=application.library, number=number, answer=answer, now=now
     )
-    enrollment = _insert(share, card, application, now=now)
+    return take_in(pools, share, card, application, now=now)
+
+
+def take_in(
+    pools: rivalry.Pools,
+    share: Share,
+    card: Card,
+    application: Application,
+    *,
+    now: datetime,
+    at_desk_by: User | None = None,
+) -> Enrollment:
+    """The application on this card, as it stands after the seats were given out. Within the locks of
+    `rivalry.lock_number`, under which everything that stands against it was looked at."""
+    enrollment = _insert(share, card, application, now=now, at_desk_by=at_desk_by)
     given = rivalry.allocate(pools, now=now)
     return _answer(enrollment, given, now=now)
 
@@ -114,7 +127,9 @@ def _note_names(user: User, application: Application) -> None:
         raise Ineligible([Reason.ACCOUNT_CLOSED])
 
 
-def _insert(share: Share, card: Card, application: Application, *, now: datetime) -> Enrollment:
+def _insert(
+    share: Share, card: Card, application: Application, *, now: datetime, at_desk_by: User | None
+) -> Enrollment:
     enrollment = Enrollment.objects.create(
         pool_id=share.pool_id,
         share=share,
@@ -128,8 +143,13 @@ def _insert(share: Share, card: Card, application: Application, *, now: datetime
         age_confirmed=application.age_confirmed,
     )
     lines = [history.line(Event.Kind.APPLIED, now=now, by=card.user, enrollment=enrollment)]
+    if at_desk_by is not None:
+        lines += [history.line(Event.Kind.DESK_SIGN_UP, now=now, by=at_desk_by, enrollment=enrollment)]
     if card.state == Card.State.CONFIRMED:
-        lines += [history.line(Event.Kind.CARD_CONFIRMED, now=now, enrollment=enrollment, reason=card.decided_how)]
+        how, kind = card.decided_how, Event.Kind.CARD_CONFIRMED
+        lines += [history.line(kind, now=now, by=at_desk_by, enrollment=enrollment, reason=how)]
+    if card.unanswered_since is not None:
+        lines += [history.line(Event.Kind.CARD_UNANSWERED, now=now, enrollment=enrollment)]
     if card.state == Card.State.DISPUTED:
         lines += [history.line(Event.Kind.CARD_DISPUTED, now=now, enrollment=enrollment)]
     history.write(lines)

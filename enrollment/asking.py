@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from threading import BoundedSemaphore
 
-from django.utils import timezone
+from libraries import guessing, limits, membership
+from libraries.cards.checks import Answer, Outcome, Question
+from libraries.cards.roster import InvalidFact
+from libraries.models import Institution, Library
 
-from libraries import limits, membership
-from libraries.cards.checks import Answer, Outcome
-from libraries.models import Library
+# From one network address, right and wrong: a library's own computers share one, so it is generous for the honest.
+ANSWERS_PER_ADDRESS, ANSWERS_PERIOD = 60, timedelta(hours=1)
+# So many library systems are asked at once by this process: half of the threads of a web process (portal.gunicorn), so
+# that a slow library system leaves the other half to everybody else.
+MOST_AT_ONCE = 4
+_room = BoundedSemaphore(MOST_AT_ONCE)
 
-# From one network address: a library's own computers share one, so it is generous for the honest.
-ANSWERS_PER_ADDRESS, ANSWERS_PER_CARD, ANSWERS_PERIOD = 60, 10, timedelta(hours=1)
 _HELPFUL = (Outcome.CONFIRMED, Outcome.BY_HAND, Outcome.NO_ANSWER)
 
 
@@ -23,8 +30,24 @@ class CardNotAccepted(Exception):
         self.outcome = outcome
 
 
+class NotTheirNumber(CardNotAccepted):
+    """No card of this institution has such a number: nobody was asked, and nothing was counted."""
+
+    def __init__(self) -> None:
+        super().__init__(Outcome.UNKNOWN)
+
+
 class TooManyTries(Exception):
-    """Cards were asked about too often from this network address, or about this card."""
+    """Too much was tried, right or wrong: with this card or from this network address. May be tried again after
+    `wait`."""
+
+    def __init__(self, of: guessing.Of, wait: timedelta) -> None:
+        super().__init__(of)
+        self.of, self.wait = of, wait
+
+
+class Busy(Exception):
+    """So many cards are being asked about that this one was not: try again in some seconds. Nothing was counted."""
 
 
 def asks_second_fact(library: Library) -> bool:
@@ -32,37 +55,65 @@ def asks_second_fact(library: Library) -> bool:
     return membership.check_of(library.institution).needs_second_fact
 
 
-def pin_name(library: Library) -> str | None:
-    """What the PIN is called that the library's card check asks for, empty where it has no name of its own; None where
-    no PIN is asked."""
-    institution = library.institution
-    if not membership.check_of(institution).asks_pin:
-        return None
-    return institution.system.pin_name
+def pin_name(institution: Institution) -> str | None:
+    """What the PIN is called that the institution's card check asks for, empty where it has no name of its own; None
+    where no PIN is asked."""
+    system = institution.asked_system
+    return system.pin_name if system and system.asks_pin else None
 
 
-def ask(
-    library: Library,
-    *,
-    number: str,
-    second_fact: str | None,
-    last_name: str,
-    address: str,
-    now: datetime,
-    pin: str | None = None,
-) -> Answer:
-    """What the library's card check says of a normalized number. Raises TooManyTries, CardNotAccepted or InvalidFact.
+def ask(library: Library, question: Question, *, address: str, now: datetime) -> Answer:
+    """What the library's card check says. Raises TooManyTries, Busy, CardNotAccepted (NotTheirNumber among them) or
+    InvalidFact.
 
-    May take seconds: never call it inside a transaction. `second_fact` and `pin` are used once and never kept.
+    May take seconds: never call it inside a transaction.
     """
     institution = library.institution
-    if not limits.allow("address", address, limit=ANSWERS_PER_ADDRESS, per=ANSWERS_PERIOD, now=now):
-        raise TooManyTries
-    card = ("card", str(institution.pk), number)
-    if not limits.allow(*card, limit=ANSWERS_PER_CARD, per=ANSWERS_PERIOD, now=now):
-        raise TooManyTries
-    on = timezone.localdate(now)
-    answer = membership.ask(institution, number=number, second_fact=second_fact, last_name=last_name, on=on, pin=pin)
+    if not membership.fits(institution, question.number):
+        raise NotTheirNumber
+    with _room_for(institution):
+        if not limits.allow("address", address, limit=ANSWERS_PER_ADDRESS, per=ANSWERS_PERIOD, now=now):
+            raise TooManyTries(guessing.Of.ADDRESS, ANSWERS_PERIOD)
+        answer = _asked(institution, question, address=address, now=now)
     if answer.outcome not in _HELPFUL:
         raise CardNotAccepted(answer.outcome)
     return answer
+
+
+@contextmanager
+def _room_for(institution: Institution) -> Iterator[None]:
+    """Only for those whose system is asked over the network."""
+    if not institution.is_asked:
+        yield
+        return
+    if not _room.acquire(blocking=False):
+        raise Busy
+    try:
+        yield
+    finally:
+        _room.release()
+
+
+def _asked(institution: Institution, question: Question, *, address: str, now: datetime) -> Answer:
+    """Whatever goes wrong here, the try stays counted unless it is known to have told nothing."""
+    if institution.card_check == Institution.CardCheck.BY_HAND:
+        return membership.ask(institution, question)
+    try:
+        guess = guessing.begin(institution_id=institution.pk, number=question.number, address=address, now=now)
+    except guessing.TooManyGuesses as error:
+        return _without_asking(error)
+    try:
+        answer = membership.ask(institution, question)
+    except InvalidFact:
+        guess.was_none()
+        raise
+    guess.settle(answer.outcome)
+    return answer
+
+
+def _without_asking(error: guessing.TooManyGuesses) -> Answer:
+    """Where a whole institution is being guessed at, nobody's guess is answered any more, and nobody is kept out by
+    the guessers: a librarian looks."""
+    if error.of == guessing.Of.INSTITUTION:
+        return Answer(Outcome.BY_HAND)
+    raise TooManyTries(error.of, error.wait)

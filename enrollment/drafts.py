@@ -4,38 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
-from django.db.models import Count, Min
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, override
+from django.utils.translation import override
 
-from enrollment import lapsing, reminding, renewing, scarcity, using, waiting_list
-from enrollment.models import Enrollment, Event, EventNote, Letter, ProviderAccount, SeatPool
+from enrollment import lapsing, renewing, using, waiting_list
+from enrollment.drafting import Draft, one_line
+from enrollment.models import Enrollment, Event, EventNote, Letter, ProviderAccount
+from enrollment.reports import proofs
 from enrollment.reports.prospect import prospect_of
-from libraries import scoping
-from libraries.models import Card, Doubt, LibrarySystem, RosterSource
+from enrollment.staff_drafts import TO_STAFF
+from libraries.models import Card, Doubt
 
 State = Enrollment.State
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """What a letter says now; its words are in templates/emails/<kind>.txt, for both its parts."""
-
-    subject: str
-    leads_to: str = "my_place"
-    arguments: tuple[Any, ...] = ()
-    query: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
 
 
 class NotYet(Exception):
@@ -52,7 +42,7 @@ def compose(letter: Letter) -> EmailMultiAlternatives | None:
 
 
 def _of_member(letter: Letter, enrollment_id: int) -> Draft | None:
-    rows = Enrollment.objects.select_related("user", "card__library", "share", "pool__programme__provider")
+    rows = Enrollment.objects.select_related("user", "share", "pool__programme__provider", *proofs.SYSTEMS)
     enrollment = rows.get(pk=enrollment_id)
     draft = TO_MEMBERS[Letter.Kind(letter.kind)](enrollment, letter)
     return None if draft is None else replace(draft, facts=_common(enrollment) | draft.facts)
@@ -64,11 +54,12 @@ def _of_staff(letter: Letter) -> Draft | None:
 
 
 def _message(letter: Letter, draft: Draft) -> EmailMultiAlternatives:
-    subject, language = _one_line(draft.subject), letter.user.language
+    subject, language = one_line(draft.subject), letter.user.language
     words = draft.facts | {
         "subject": subject,
         "language": language,
-        "first_name": _one_line(letter.user.first_name),
+        # Who reads it may be a stranger, as long as the address is not proved.
+        "first_name": one_line(letter.user.first_name) if letter.user.address_proved_at else "",
         "link": _link(draft.leads_to, *draft.arguments) + draft.query,
         "site": settings.SITE_URL,
         "help_link": _link("help"),
@@ -95,9 +86,9 @@ def _render(kind: str, words: dict[str, Any], layout: str) -> str:
 def _common(enrollment: Enrollment) -> dict[str, Any]:
     programme = enrollment.pool.programme
     return {
-        "programme": _one_line(programme.name),
-        "provider": _one_line(programme.provider.name),
-        "library": _one_line(enrollment.card.library.name),
+        "programme": one_line(programme.name),
+        "provider": one_line(programme.provider.name),
+        "library": one_line(enrollment.card.library.name),
         "enrollment": enrollment,
         # From then on nobody is asked to apply again, and what is given back is nobody else's.
         "closed": programme.is_closed_on(timezone.localdate()),
@@ -107,10 +98,6 @@ def _common(enrollment: Enrollment) -> dict[str, Any]:
 def _link(name: str, *arguments: Any) -> str:
     """In the language of the letter; the site's address never comes from a request."""
     return f"{settings.SITE_URL}{reverse(name, args=arguments)}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 # --- What each kind says to a member ---
@@ -123,7 +110,9 @@ def seat_given(enrollment: Enrollment, letter: Letter) -> Draft | None:
 
 
 def seat_held(enrollment: Enrollment, letter: Letter) -> Draft | None:
-    return Draft(subject=_("A place is held for you")) if enrollment.state == State.HELD else None
+    if enrollment.state != State.HELD:
+        return None
+    return Draft(subject=_("A place is held for you"), facts={"asks_back": proofs.asks_back(enrollment)})
 
 
 def in_queue(enrollment: Enrollment, letter: Letter) -> Draft | None:
@@ -133,7 +122,8 @@ def in_queue(enrollment: Enrollment, letter: Letter) -> Draft | None:
     expected = found.words if found and found.is_known else ""
     closes_on = enrollment.pool.programme.closes_on
     facts = {"place": found.place if found else None, "expected": expected, "closes_on": closes_on}
-    return Draft(subject=_("You are in the queue"), facts=facts)
+    asks_back = proofs.asks_back(enrollment)
+    return Draft(subject=_("You are in the queue"), facts={**facts, "asks_back": asks_back})
 
 
 def card_confirmed(enrollment: Enrollment, letter: Letter) -> Draft | None:
@@ -175,6 +165,19 @@ def card_changed(enrollment: Enrollment, letter: Letter) -> Draft | None:
         return None
     facts = {"seated": enrollment.state == State.SEATED, "held": enrollment.state == State.HELD}
     return Draft(subject=_("Your other card is confirmed"), facts=facts)
+
+
+def card_to_prove(enrollment: Enrollment, letter: Letter) -> Draft | None:
+    """Not sent to whoever came back by themselves, or where a librarian was quicker."""
+    if proofs.card_to_prove(enrollment) is None:
+        return None
+    facts = {"held": enrollment.state == State.HELD}
+    return Draft(
+        subject=_("Please give the PIN of your library card again"),
+        leads_to="my_card_proof",
+        arguments=(enrollment.pk,),
+        facts=facts,
+    )
 
 
 def card_expired(enrollment: Enrollment, letter: Letter) -> Draft | None:
@@ -266,6 +269,17 @@ def seat_ended(enrollment: Enrollment, letter: Letter) -> Draft | None:
     )
 
 
+def address_to_prove(enrollment: Enrollment, letter: Letter) -> Draft | None:
+    """It says nothing about the person: somebody else may read it."""
+    if letter.user.address_proved_at is not None or enrollment.state == State.ENDED:
+        return None
+    return Draft(
+        subject=_("Is this your email address?"),
+        leads_to="account_request_login_code",
+        facts={"until": using.prove_until(enrollment)},
+    )
+
+
 def merged(enrollment: Enrollment, letter: Letter) -> Draft | None:
     """Of the other account nothing is said: should it be somebody else's after all, its address is not for this one."""
     return Draft(subject=_("Your two accounts are one now"), facts={"email": letter.user.email})
@@ -285,6 +299,7 @@ TO_MEMBERS: dict[Letter.Kind, Callable[[Enrollment, Letter], Draft | None]] = {
     Letter.Kind.CARD_REFUSED: card_refused,
     Letter.Kind.NEW_CARD_REFUSED: new_card_refused,
     Letter.Kind.CARD_CHANGED: card_changed,
+    Letter.Kind.CARD_TO_PROVE: card_to_prove,
     Letter.Kind.CARD_EXPIRED: card_expired,
     Letter.Kind.SEAT_UNUSED: seat_unused,
     Letter.Kind.HOLD_LAPSED: hold_lapsed,
@@ -295,90 +310,6 @@ TO_MEMBERS: dict[Letter.Kind, Callable[[Enrollment, Letter], Draft | None]] = {
     Letter.Kind.SEAT_ENDED: seat_ended,
     Letter.Kind.PROGRAMME_CLOSES: programme_closes,
     Letter.Kind.MERGED: merged,
-}
-
-# --- And to staff: in figures, without a word about anybody ---
-
-
-def holds_ending(letter: Letter) -> Draft | None:
-    """Not sent to whoever does not work there any more."""
-    if letter.institution is None or not scoping.may_decide_on(letter.user, letter.institution.pk):
-        return None
-    ending = reminding.ending_at(letter.institution.pk, now=timezone.now())
-    found = ending.aggregate(count=Count("pk"), first=Min("hold_until"))
-    if not found["count"]:
-        return None
-    subject = ngettext(
-        "%(count)d card is still to be checked", "%(count)d cards are still to be checked", found["count"]
-    )
-    return Draft(
-        subject=subject % found,
-        leads_to="admin:enrollment_enrollment_changelist",
-        query="?todo=lapsing",
-        facts={"institution": _one_line(letter.institution.name), **found},
-    )
-
-
-def places_scarce(letter: Letter) -> Draft | None:
-    """Not sent when another level has been reached by now: that has a letter of its own."""
-    pool = _pool_of(letter)
-    if pool is None or str(scarcity.level(pool)) != letter.reason:
-        return None
-    full = _("All places of “%(programme)s” are taken")
-    return _of_pool(pool, _("%(percent)d %% of the places of “%(programme)s” are taken") if pool.free else full)
-
-
-def queue_long(letter: Letter) -> Draft | None:
-    pool = _pool_of(letter)
-    if pool is None or not scarcity.is_long(pool, waiting := scarcity.waiting_for(pool)):
-        return None
-    subject = ngettext(
-        "%(waiting)d person waits for “%(programme)s”", "%(waiting)d people wait for “%(programme)s”", waiting
-    )
-    return _of_pool(pool, subject)
-
-
-def rechecks_stopped(letter: Letter) -> Draft | None:
-    stopped = LibrarySystem.objects.filter(institution=letter.institution_id, rechecks_stopped_at__isnull=False)
-    subject = _("%(institution)s: the check of proved cards has stopped")
-    return _of_fuse(letter, stopped.first(), subject, "admin:libraries_rechecking_change")
-
-
-def roster_stopped(letter: Letter) -> Draft | None:
-    stopped = RosterSource.objects.filter(institution=letter.institution_id, stopped_at__isnull=False)
-    subject = _("%(institution)s: the new list of cards is not taken")
-    return _of_fuse(letter, stopped.first(), subject, "admin:libraries_rostersource_change")
-
-
-def _of_fuse(letter: Letter, row: LibrarySystem | RosterSource | None, subject: str, page: str) -> Draft | None:
-    """With the figures as they were then; not sent once somebody has let it go on."""
-    if row is None or not scoping.may(letter.user, scoping.Role.OPERATOR, scoping.Role.COORDINATOR):
-        return None
-    event = Event.objects.filter(kind=letter.kind, institution_id=row.institution_id).order_by("-id").first()
-    facts = {"institution": _one_line(row.institution.name), "event": event, "why": event.reason if event else ""}
-    return Draft(subject=subject % facts, leads_to=page, arguments=(row.pk,), facts=facts)
-
-
-def _pool_of(letter: Letter) -> SeatPool | None:
-    """None where the reader may do nothing about it any more."""
-    return letter.pool if scoping.may(letter.user, scoping.Role.COORDINATOR) else None
-
-
-def _of_pool(pool: SeatPool, subject: str) -> Draft:
-    facts = {
-        "programme": _one_line(pool.programme.name),
-        "pool": pool,
-        "percent": pool.taken * 100 // max(pool.limit, 1),
-        "waiting": scarcity.waiting_for(pool),
-    }
-    page = "admin:enrollment_seatpool_change"
-    return Draft(subject=subject % facts, leads_to=page, arguments=(pool.pk,), facts=facts)
-
-
-TO_STAFF: dict[Letter.Kind, Callable[[Letter], Draft | None]] = {
-    Letter.Kind.HOLDS_ENDING: holds_ending,
-    Letter.Kind.PLACES_SCARCE: places_scarce,
-    Letter.Kind.QUEUE_LONG: queue_long,
-    Letter.Kind.RECHECKS_STOPPED: rechecks_stopped,
-    Letter.Kind.ROSTER_STOPPED: roster_stopped,
+    Letter.Kind.ADDRESS_TO_PROVE: address_to_prove,
+    Letter.Kind.ADDRESS_UNPROVED: address_to_prove,
 }

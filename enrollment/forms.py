@@ -36,6 +36,12 @@ FACT_ERRORS = {
     "future_date": _("This date is still to come. Check the year."),
     "national_number": NATIONAL_NUMBER,
 }
+MOST_PIN = 100
+PIN_ERRORS = {
+    "required": _("Fill in the PIN of your library card."),
+    "max_length": _("This is too long for a PIN."),
+    "bad_characters": _("A PIN has only letters, digits and signs. Type it again."),
+}
 # Beside which field an answer of the card check is said, and how.
 OUTCOME_ERRORS: Mapping[Outcome, tuple[str, Any]] = {
     Outcome.UNKNOWN_OR_WRONG: (
@@ -44,6 +50,7 @@ OUTCOME_ERRORS: Mapping[Outcome, tuple[str, Any]] = {
     ),
     Outcome.UNKNOWN: ("number", _("Your library does not know this number. Check it against your card.")),
     Outcome.WRONG_FACT: ("second_fact", _("This does not match your card. Check it.")),
+    Outcome.WRONG_PIN: ("pin", _("This is not the PIN of your card. Check it and type it again.")),
     Outcome.EXPIRED: ("number", _("Your card is no longer valid. Ask your library to renew it.")),
     Outcome.BLOCKED: ("number", _("Your card is blocked. Ask at the desk of your library.")),
 }
@@ -131,16 +138,12 @@ def clean_card_number(typed: str) -> str:
         raise ValidationError(NUMBER_ERRORS[error.code], code=error.code) from None
 
 
-class NumberForm(forms.Form):
-    """A card, and what else its library asks to be sure."""
+class ProofForm(forms.Form):
+    """What a library asks beside the number of a card, to be sure whose it is.
 
-    number = forms.CharField(
-        label=_("Number of your library card"),
-        help_text=_("You find it on your card, near the barcode. Spaces and dots do not matter."),
-        max_length=MOST_TYPED,
-        error_messages={"required": NUMBER_ERRORS["empty"], "max_length": NUMBER_ERRORS["too_long"]},
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-    )
+    `pin_name` as `asking.pin_name` gives it: None where no PIN is asked.
+    """
+
     second_fact = forms.CharField(
         label=_("Your date of birth"),
         help_text=_(
@@ -151,13 +154,31 @@ class NumberForm(forms.Form):
         widget=forms.TextInput(attrs={"class": "short", "autocomplete": "bday"}),
     )
 
-    def __init__(self, *args: Any, needs_fact: bool, **kwargs: Any) -> None:
+    pin = forms.CharField(
+        label=_("PIN of your library card"),
+        help_text=_("The one you use on the website of your library. We use it once, and do not keep it."),
+        max_length=MOST_PIN,
+        error_messages=PIN_ERRORS,
+        # Never sent back to the page.
+        widget=forms.PasswordInput(attrs={"class": "short", "autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, needs_fact: bool, pin_name: str | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not needs_fact:
             del self.fields["second_fact"]
+        if pin_name is None:
+            del self.fields["pin"]
+        elif pin_name:
+            self.fields["pin"].label = pin_name
 
-    def clean_number(self) -> str:
-        return clean_card_number(self.cleaned_data["number"])
+    def clean_pin(self) -> str:
+        typed: str = self.cleaned_data["pin"]
+        if numbers.contains_national_number(typed):
+            raise ValidationError(NATIONAL_NUMBER)
+        if not typed.isprintable():
+            raise ValidationError(PIN_ERRORS["bad_characters"], code="bad_characters")
+        return typed
 
     def clean_second_fact(self) -> str:
         typed: str = self.cleaned_data["second_fact"]
@@ -169,10 +190,34 @@ class NumberForm(forms.Form):
             raise ValidationError(FACT_ERRORS[error.code], code=error.code) from None
         return typed
 
+    def add_foreign_number(self, institution: str) -> None:
+        words = _("This is not the number of a card of %(institution)s. Check it, or choose another library.")
+        self.add_error("number" if "number" in self.fields else None, words % {"institution": institution})
+
     def add_outcome(self, outcome: Outcome) -> None:
         """What the card check said, beside the field that can be corrected."""
         field, words = OUTCOME_ERRORS.get(outcome, ("number", _("Your library does not accept this card.")))
-        self.add_error(next(name for name in (field, "last_name", "number") if name in self.fields), words)
+        if outcome == Outcome.UNKNOWN_OR_WRONG and "number" not in self.fields:
+            wrong = _("Your library does not find this card with this PIN. Check your PIN and type it again.")
+            field, words = "pin", wrong
+        self.add_error(next((name for name in (field, "last_name", "number") if name in self.fields), None), words)
+
+
+class NumberForm(ProofForm):
+    """A card, and what else its library asks to be sure."""
+
+    number = forms.CharField(
+        label=_("Number of your library card"),
+        help_text=_("You find it on your card, near the barcode. Spaces and dots do not matter."),
+        max_length=MOST_TYPED,
+        error_messages={"required": NUMBER_ERRORS["empty"], "max_length": NUMBER_ERRORS["too_long"]},
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    # The order in which errors are told.
+    field_order = ("number",)
+
+    def clean_number(self) -> str:
+        return clean_card_number(self.cleaned_data["number"])
 
 
 class CardForm(NumberForm):

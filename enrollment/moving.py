@@ -12,10 +12,10 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from enrollment import asking, card_checking, eligibility, new_cards, rivalry, seats
-from enrollment.models import Enrollment
+from enrollment import asking, card_checking, eligibility, history, new_cards, rivalry, seats
+from enrollment.models import Enrollment, Event
 from libraries import scoping
-from libraries.cards.checks import Answer, Outcome
+from libraries.cards.checks import Answer, Outcome, Question
 from libraries.models import Card, Library, User
 
 
@@ -52,15 +52,14 @@ def change_card(*, enrollment_id: int, told: NewCard, by: User, address: str, no
     Raises CannotMove, or what `asking.ask` raises, and has then changed nothing. Asked outside any transaction.
     """
     _check_member(Enrollment.objects.select_related("card").get(pk=enrollment_id), told, by, now=now)
-    answer = asking.ask(
-        told.library,
+    question = Question(
         number=told.number,
-        second_fact=told.second_fact,
-        pin=told.pin,
         last_name=by.last_name,
-        address=address,
-        now=now,
+        on=timezone.localdate(now),
+        pin=told.pin,
+        second_fact=told.second_fact,
     )
+    answer = asking.ask(told.library, question, address=address, now=now)
     return _change(enrollment_id=enrollment_id, told=told, answer=answer, by=by, now=now)
 
 
@@ -75,6 +74,14 @@ def _change(*, enrollment_id: int, told: NewCard, answer: Answer, by: User, now:
         raise CannotMove(Obstacle.LIBRARY_BUSY)
     elif card.pk != enrollment.card_id:
         new_cards.wait(pools, enrollment, card, now=now, by=by)
+    if card.unanswered_since == now:
+        history.record(
+            Event.Kind.CARD_UNANSWERED,
+            now=now,
+            enrollment=enrollment,
+            card_id=card.pk,
+            institution_id=card.institution_id,
+        )
     rivalry.allocate(pools, now=now)
     enrollment.refresh_from_db()
     return enrollment

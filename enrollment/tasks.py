@@ -10,6 +10,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from enrollment import (
+    asking_again,
     cap,
     closing,
     ending,
@@ -84,6 +85,13 @@ def _swept(step: Callable[..., int]) -> int:
     except Exception as error:  # only its kind: a database's message may quote a row
         logger.error("sweep: %s failed: %s", step.__name__, type(error).__name__)
         return 0
+
+
+@shared_task
+def ask_libraries() -> None:
+    """Of its own, because it waits for systems that do not answer."""
+    if _swept(asking_again.ask_again):
+        ring()
 
 
 @shared_task

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q
 from django.db.models.fields import DateTimeField
@@ -29,12 +29,22 @@ def start(*, enrollment_id: int, now: datetime) -> bool:
 
 def remind(*, now: datetime) -> int:
     """Owe a letter to everybody who has not used a seat for so long that it ends in a week; say how many."""
-    return announcing.announce(Letter.Kind.SEAT_UNUSED, _unreminded(now), now=now)
+    reminded = announcing.announce(Letter.Kind.SEAT_UNUSED, _unreminded(now), now=now)
+    return reminded + announcing.announce(Letter.Kind.ADDRESS_UNPROVED, _unproved(now), now=now)
 
 
 def end_unused(*, now: datetime) -> int:
     """End every seat that was not used in spite of the reminder; say how many."""
-    return ending.end_due(_unused_in_spite(now), reason=Enrollment.EndReason.UNUSED, now=now)
+    due = (_unused_in_spite(now), _unproved_in_spite(now))
+    return sum(ending.end_due(each, reason=Enrollment.EndReason.UNUSED, now=now) for each in due)
+
+
+def prove_until(enrollment: Enrollment) -> date | None:
+    """The day on which a seat ends whose owner has not proved the address; None where it does not end for that."""
+    days = enrollment.pool.programme.unused_days
+    if enrollment.state != Enrollment.State.SEATED or enrollment.seated_at is None or days is None:
+        return None
+    return timezone.localdate(enrollment.seated_at) + timedelta(days=days)
 
 
 def _unused(now: datetime) -> EnrollmentQuerySet:
@@ -51,6 +61,20 @@ def _unreminded(now: datetime) -> EnrollmentQuerySet:
     over = ExpressionWrapper(F("owed_at") + days, output_field=DateTimeField())
     ready = _letters(Letter.Kind.ACCOUNT_READY).alias(over=over).filter(over__lte=now + REMINDED_BEFORE)
     return _unused(now).filter(Exists(ready), ~Exists(_letters(Letter.Kind.SEAT_UNUSED)))
+
+
+def _unproved(now: datetime) -> EnrollmentQuerySet:
+    """Signed up at the desk, the address never proved: no account is opened, and the days count from the seat."""
+    days = F("pool__programme__unused_days") * timedelta(days=1)
+    over = ExpressionWrapper(F("seated_at") + days, output_field=DateTimeField())
+    unproved = _unused(now).filter(user__address_proved_at=None).alias(over=over)
+    return unproved.filter(~Exists(_letters(Letter.Kind.ADDRESS_UNPROVED)), over__lte=now + REMINDED_BEFORE)
+
+
+def _unproved_in_spite(now: datetime) -> EnrollmentQuerySet:
+    """A week after the reminder was owed, whether or not the address takes it: it may not exist."""
+    reminded = _letters(Letter.Kind.ADDRESS_UNPROVED).filter(owed_at__lte=now - REMINDED_BEFORE)
+    return _unused(now).filter(Exists(reminded), user__address_proved_at=None)
 
 
 def _unused_in_spite(now: datetime) -> EnrollmentQuerySet:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import smtplib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -19,8 +21,10 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import override
 
-from libraries import limits, people
+from libraries import address_codes, limits, people
+from libraries.identities import Identity
 from libraries.models import User
 
 # A code has 8 digits: with so many codes an hour and so many guesses at each, somebody who tries without a pause for
@@ -46,14 +50,37 @@ class AddressRefused(CannotSend):
     """The mail server answers, and does not take mail for this address."""
 
 
-def send_code(request: HttpRequest, *, email: str, language: str, now: datetime) -> None:
-    """Begin a sign-in: send a code and keep in the session what is waited for.
+def send_code(
+    request: HttpRequest, *, email: str, language: str, now: datetime, identity: Identity | None = None
+) -> None:
+    """Begin a sign-in: send a code and keep in the session what is waited for. An identity goes with this code alone:
+    whoever asks for another one on the same computer gets it without.
 
     Known and unknown addresses go the same way; a person who may not sign in hears it only after the code, when the
     address has been proved. Raises TooManyCodes, CannotSend or AddressRefused.
     """
     email = email.strip().lower()
-    network = network_of(request)
+    _count_code(email, network_of(request), now=now)
+    user = people.at(email, language=language)
+    with _sending():
+        process = LoginCodeVerificationProcess.initiate(request=request, user=user, email=email)
+    if identity is not None:
+        process.state["identity"] = identity.as_data()
+        process.persist()
+
+
+def send_address_code(request: HttpRequest, user: User, *, now: datetime) -> None:
+    """To somebody at the desk, who reads it to the librarian: it proves the address and lets nobody in. It counts with
+    the codes to sign in, and raises the same."""
+    _count_code(user.email, network_of(request), now=now)
+    adapter = get_adapter()
+    code = adapter.generate_login_code()
+    address_codes.renew(user, code=code, now=now)
+    with _sending(), override(user.language):
+        adapter.send_mail("account/email/address_code", user.email, {"code": code})
+
+
+def _count_code(email: str, network: str, *, now: datetime) -> None:
     for key, limit in (
         (("codes from", network), CODES_PER_NETWORK),
         (("codes for from", email, network), CODES_PER_EMAIL_AND_NETWORK),
@@ -61,13 +88,22 @@ def send_code(request: HttpRequest, *, email: str, language: str, now: datetime)
     ):
         if not limits.allow(*key, limit=limit, per=HOUR, now=now):
             raise TooManyCodes
-    user = people.at(email, language=language)
+
+
+@contextmanager
+def _sending() -> Iterator[None]:
     try:
-        LoginCodeVerificationProcess.initiate(request=request, user=user, email=email)
+        yield
     except smtplib.SMTPRecipientsRefused:
         raise AddressRefused from None
     except (smtplib.SMTPException, OSError):
         raise CannotSend from None
+
+
+def identity_of(process: LoginCodeVerificationProcess) -> Identity | None:
+    """The identity that the right code attaches."""
+    found = process.state.get("identity")
+    return Identity(**found) if found else None
 
 
 def may_guess(process: LoginCodeVerificationProcess, *, now: datetime) -> bool:
@@ -96,6 +132,10 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def generate_login_code(self) -> str:
         return str(generate_user_code(length=8, numeric=True))
+
+    def login(self, request: HttpRequest, user: User) -> None:
+        super().login(request, user)
+        people.note_proved(user, now=timezone.now())
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         user = request.user

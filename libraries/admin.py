@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from libraries import scoping
 from libraries.models import Institution, Library, StaffRole, User
 from libraries.scoped_admin import Role, ScopedAdmin, ScopedRelatedFilter, person, without_links
+from libraries.settings_forms import InstitutionForm
 
 if TYPE_CHECKING:
     Inline = admin.StackedInline[Any, Any]
@@ -22,6 +23,7 @@ else:
 
 @admin.register(Institution)
 class InstitutionAdmin(ScopedAdmin):
+    form = InstitutionForm
     institution_path = "pk"
     changers = adders = (Role.OPERATOR,)
     list_display = ("name", "city", "card_check", "active_members")

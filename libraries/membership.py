@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from libraries import rosters
-from libraries.cards import registry
+from libraries.cards import patterns, registry
 from libraries.cards.checks import Answer, AskedSystem, CardCheck, Outcome, Question
 from libraries.cards.systems import SystemFacts
 from libraries.models import Card, Institution, Library, LibrarySystem, User
@@ -23,18 +23,28 @@ from libraries.secrets import find_secret
 RENEWED_FOR = relativedelta(years=1)
 
 
+def fits(institution: Institution, number: str) -> bool:
+    """Whether a normalized number can be that of one of its cards, by the patterns and the check digit in its settings:
+    nobody is asked."""
+    by_check_digit = patterns.has_check_digit(number, institution.check_digit)
+    return by_check_digit and patterns.fits(number, institution.number_patterns)
+
+
 def check_of(institution: Institution, number: str = "") -> CardCheck:
-    """The way this institution proves cards; for a roster with what the roster says of the number."""
+    """The way this institution proves cards; for a roster with what the roster says of the number. A system that
+    nobody has said how to reach cannot be asked: then a librarian looks."""
     by_roster = institution.card_check == Institution.CardCheck.ROSTER
+    facts = facts_of(institution) if institution.is_asked else None
     setup = registry.Setup(
         institution_id=institution.pk,
         second_fact=institution.second_fact,
         tells_unknown_cards=institution.tells_unknown_cards,
         key=rosters.fact_key(institution) if by_roster else b"",
         roster=rosters.facts_for(institution, number) if by_roster and number else None,
-        system=facts_of(institution) if institution.is_asked else None,
+        system=facts,
     )
-    return registry.check_for(institution.card_check, setup)
+    unreachable = institution.is_asked and facts is None
+    return registry.check_for(Institution.CardCheck.BY_HAND if unreachable else institution.card_check, setup)
 
 
 def system_of(institution: Institution) -> AskedSystem:
@@ -72,18 +82,14 @@ def facts_of(institution: Institution) -> SystemFacts | None:
     )
 
 
-def ask(
-    institution: Institution,
-    *,
-    number: str,
-    second_fact: str | None,
-    last_name: str,
-    on: date,
-    pin: str | None = None,
-) -> Answer:
+def ask(institution: Institution, question: Question) -> Answer:
     """What the institution's card check says. May take seconds: never call it inside a transaction."""
-    question = Question(number=number, second_fact=second_fact, last_name=last_name, on=on, pin=pin)
-    return check_of(institution, number).ask(question)
+    return check_of(institution, question.number).ask(question)
+
+
+def answers(institution: Institution, number: str, *, on: date) -> bool:
+    """Whether the institution's system answers when it is asked about this number. May take seconds, as above."""
+    return system_of(institution).look_up(number, on=on).outcome != Outcome.NO_ANSWER
 
 
 def open_cards(institution_id: int, number: str) -> Sequence[Card]:
@@ -114,6 +120,7 @@ def claim(
             _decide(card, Card.State.CONFIRMED, how=library.institution.card_check, by=None, now=now)
     elif not card.is_valid_on(on):
         _ask_again(card)
+    _note_answer(card, answer, now)
     card.save()
     return card
 
@@ -212,7 +219,13 @@ def _ask_again(card: Card) -> None:
     card.state, card.decided_at, card.decided_how, card.decided_by = Card.State.CLAIMED, None, "", None
 
 
+def _note_answer(card: Card, answer: Answer, now: datetime) -> None:
+    unanswered = answer.outcome == Outcome.NO_ANSWER and card.state != Card.State.CONFIRMED
+    card.unanswered_since = (card.unanswered_since or now) if unanswered else None
+
+
 def _decide(card: Card, state: Card.State, *, how: str, by: User | None, now: datetime) -> None:
     # Two machines' clocks may differ by more than there is between a claim and a decision.
     decided_at = max(now, card.claimed_at)
     card.state, card.decided_at, card.decided_how, card.decided_by = state, decided_at, how, by
+    card.unanswered_since = None

@@ -3,7 +3,9 @@
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
+from libraries.cards.roster import folded
 from libraries.models import User
 
 STRANGER_FOR = timedelta(days=1)
@@ -18,17 +20,35 @@ def at(email: str, *, language: str) -> User:
         pass
     try:
         with transaction.atomic():
-            return User.objects.create_user(address, language=language)
+            return User.objects.create_user(address, language=language, address_proved_at=None)
     except IntegrityError:  # asked for twice at once
         return User.objects.get(email=address)
 
 
+def note_proved(user: User, *, now: datetime) -> None:
+    """Who comes in with a code sent to the address has proved it; staff are known by who let them in."""
+    User.objects.filter(pk=user.pk, address_proved_at=None).update(address_proved_at=now)
+
+
+def drop_stranger(email: str) -> None:
+    """Whoever typed this address once and never proved it does not keep it from its owner."""
+    _strangers().filter(email=email, address_proved_at=None).delete()
+
+
+def _strangers() -> QuerySet[User]:
+    """A closed account was somebody's."""
+    return User.objects.filter(last_login=None, is_staff=False, cards=None, is_active=True)
+
+
+def is_called(user: User, first_name: str, last_name: str) -> bool:
+    """Whether these are the person's names, however they are spelled."""
+    return folded(user.full_name) == folded(f"{first_name} {last_name}")
+
+
 def forget_strangers(*, now: datetime) -> int:
     """Erase people whose address was typed but never proved by a code; say how many."""
-    strangers = User.objects.filter(last_login=None, date_joined__lt=now - STRANGER_FOR, is_staff=False, cards=None)
-    # A closed account was somebody's.
-    deleted, _by_model = strangers.filter(is_active=True).delete()
-    return deleted
+    _all, by_model = _strangers().filter(date_joined__lt=now - STRANGER_FOR).delete()
+    return by_model.get(User._meta.label, 0)
 
 
 def write_in(user: User, language: str) -> None:

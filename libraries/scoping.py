@@ -34,8 +34,11 @@ def may_see(user: User, institution_id: int) -> bool:
 
 def may_decide_on(user: User, institution_id: int) -> bool:
     """Whether the user may check cards of this institution: its librarians, and coordinators for all."""
-    own = (Role.LIBRARIAN, institution_id) in _pairs(user)
-    return may(user, Role.COORDINATOR) or (own and user.is_active and user.is_staff)
+    return may(user, Role.COORDINATOR) or is_librarian_of(user, institution_id)
+
+
+def is_librarian_of(user: User, institution_id: int) -> bool:
+    return (Role.LIBRARIAN, institution_id) in _pairs(user) and user.is_active and user.is_staff
 
 
 def staff_with(role: str, institution_id: int | None = None) -> Collection[int]:

@@ -3,6 +3,13 @@
 import os
 from pathlib import Path
 
+_OF_THE_PORTAL = frozenset({"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_URL"})
+
+
+def is_of_the_portal(name: str) -> bool:
+    """Never a row's to name: whoever may name a secret also says where it is sent."""
+    return name in _OF_THE_PORTAL or name.startswith("OIDC_")
+
 
 def secret_of(name: str) -> str:
     """From the environment, or from the file that NAME_FILE names. Raises LookupError when neither is there."""

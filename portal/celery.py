@@ -34,6 +34,7 @@ app.conf.update(
         "enrollment.tasks.send_letters": {"queue": "mail"},
         "enrollment.tasks.recheck_cards": {"queue": "libraries"},
         "enrollment.tasks.fetch_rosters": {"queue": "libraries"},
+        "enrollment.tasks.ask_libraries": {"queue": "libraries"},
     },
     beat_schedule={
         "provision-due": {
@@ -55,6 +56,7 @@ app.conf.update(
             "options": {"expires": 1800},
         },
         "sweep-seats": {"task": "enrollment.tasks.sweep_seats", "schedule": 60.0, "options": {"expires": 60}},
+        "ask-libraries": {"task": "enrollment.tasks.ask_libraries", "schedule": 60.0, "options": {"expires": 60}},
         "sweep-people": {
             "task": "enrollment.tasks.sweep_people",
             "schedule": 3600.0,

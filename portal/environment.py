@@ -6,6 +6,7 @@ Errors never repeat a value: it may hold a password.
 import contextlib
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,3 +116,46 @@ def log_level() -> str:
     if value not in logging.getLevelNamesMapping():
         raise ImproperlyConfigured("LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
     return value
+
+
+def identity_providers() -> list[dict[str, object]]:
+    """The sites whose identities people may sign in with, as allauth takes them: those that OIDC_PROVIDERS names."""
+    names = [name.strip() for name in optional("OIDC_PROVIDERS").split(",") if name.strip()]
+    with _malformed("OIDC_PROVIDERS", "must be short names of lower-case letters and digits, with commas between"):
+        if len(set(names)) < len(names) or not all(re.fullmatch(r"[a-z][a-z0-9]{0,29}", name) for name in names):
+            raise ValueError
+    return [_identity_provider(name, f"OIDC_{name.upper()}") for name in names]
+
+
+def _identity_provider(name: str, prefix: str) -> dict[str, object]:
+    issuer = required(f"{prefix}_ISSUER")
+    with _malformed(f"{prefix}_ISSUER", "must be an address like https://account.example/realms/name"):
+        origin = _origin(issuer)
+        if len(issuer) > 200 or not re.fullmatch(r"[A-Za-z0-9._~/-]*", issuer.removeprefix(origin)):
+            raise ValueError
+    shown = required(f"{prefix}_NAME")
+    with _malformed(f"{prefix}_NAME", "must be one line of at most 40 characters"):
+        if len(shown) > 40 or not shown.isprintable():
+            raise ValueError
+    with _malformed(f"{prefix}_ORIGINS", "must be addresses like https://login.example, with commas between"):
+        more = [each.strip() for each in optional(f"{prefix}_ORIGINS").split(",") if each.strip()]
+        if any(_origin(each) != each for each in more):
+            raise ValueError
+    return {
+        "provider_id": name,
+        "name": shown,
+        "client_id": required(f"{prefix}_CLIENT_ID"),
+        "secret": required(f"{prefix}_CLIENT_SECRET"),
+        "settings": {"server_url": issuer, "origins": [origin, *more]},
+    }
+
+
+_ORIGIN = re.compile(r"(?:https://[a-z0-9.-]+|http://(?:localhost|127\.0\.0\.1))(?::\d{1,5})?(?=/|$)")
+
+
+def _origin(address: str) -> str:
+    """The scheme and host of an address on https, or on this machine itself. Raises ValueError."""
+    found = _ORIGIN.match(address)
+    if found is None:
+        raise ValueError
+    return found[0]

@@ -1,7 +1,8 @@
 """The web server: `gunicorn --config python:portal.gunicorn portal.wsgi`. How many workers: WEB_CONCURRENCY."""
 
 bind = "0.0.0.0:8000"
-threads = 4
+# Half of them may wait for library systems (enrollment.asking.MOST_AT_ONCE): the others answer everybody else.
+threads = 8
 # A roster of 165,000 lines is stored in one request, and its upload may be slow.
 timeout = 120
 graceful_timeout = 30

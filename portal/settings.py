@@ -22,6 +22,8 @@ if SANDBOX and HTTPS:
 if SANDBOX:
     SANDBOX_MAIL = Path(environment.required("SANDBOX_MAIL"))
     SANDBOX_PLATFORM_URL = environment.required("SANDBOX_PLATFORM_URL").rstrip("/")
+    SANDBOX_LIBRARY_PORT = environment.positive("SANDBOX_LIBRARY_PORT", default=6001)
+    SANDBOX_LIBRARY_FAULT = Path(environment.required("SANDBOX_LIBRARY_FAULT"))
 
 INSTALLED_APPS = [
     "portal",
@@ -32,6 +34,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -139,6 +142,13 @@ ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
 ALLAUTH_TRUSTED_PROXY_COUNT = environment.positive("TRUSTED_PROXY_COUNT", default=0)
+SOCIALACCOUNT_ADAPTER = "libraries.openid.SocialAccountAdapter"
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {"APPS": environment.identity_providers(), "OAUTH_PKCE_ENABLED": True},
+}
+SOCIALACCOUNT_LOGIN_ON_GET = False
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False  # an address that another site calls verified opens no account here
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_FORMS = {
     "authenticate": "enrollment.account_forms.AuthenticateForm",
@@ -199,6 +209,10 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
+
+# --- Reports of errors, to whoever is named in ADMINS ---
+if not DEBUG:
+    DEFAULT_EXCEPTION_REPORTER = "portal.error_reports.PlaceReporter"
 
 # --- Logs: to standard output, for whoever runs the process to keep; ids only, never names, addresses or numbers ---
 LOGGING = {

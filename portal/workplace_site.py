@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
 from enrollment.reports import workload
+from enrollment.reports.application import DECIDERS
 from enrollment.reports.audit import audit
 from libraries import scoping
 from libraries.models import User
@@ -80,6 +81,7 @@ class WorkplaceSite(AdminSite):
         context = {
             "work": workload.workload(request.user, now=now),
             "programmes": workload.programmes(request.user),
+            "may_sign_up": scoping.may(request.user, *DECIDERS),
             **_findings(request.user, now),
             **(extra_context or {}),
         }

@@ -15,6 +15,9 @@ TEST_ENVIRONMENT = {
     "SANDBOX_MAIL": "/nonexistent/mail",
     "SANDBOX_PLATFORM_URL": "http://127.0.0.1:9",
     "SANDBOX_PLATFORM_TOKEN": "not-a-secret-only-for-tests",
+    "SANDBOX_LIBRARY_PORT": "9",
+    "SANDBOX_LIBRARY_FAULT": "/nonexistent/fault",
+    "SANDBOX_LIBRARY_PASSWORD": "not-a-secret-only-for-tests",
     # Playwright leaves an event loop running in the tests' thread; Django must not take it for an async view.
     "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
 }

@@ -18,18 +18,19 @@ NETWORK_PACKAGE = "outgoing"
 MAY_IMPORT = {"catalog": (), "libraries": (), "enrollment": ("catalog", "libraries")}
 # Inside an app and across: downwards or sideways only. A new module gets its place here.
 LAYERS = {
-    "pages and commands": "admin views urls management templatetags accounts",
-    "forms, reports, tasks, letters": "forms reports tasks letters drafts",
+    "pages and commands": "admin views urls management templatetags accounts openid arriving",
+    "forms, reports, tasks, letters": "forms reports tasks letters drafts drafting staff_drafts",
     "operations": (
-        "applying asking moving new_cards card_checking rivalry ending renewing lapsing using announcing prioritizing"
-        " waiting_list cap cap_plan closing provisioning reminding scarcity merging merge_plan roster_uploading"
+        "applying at_the_desk asking asking_again moving new_cards card_checking rivalry ending renewing lapsing using"
+        " announcing prioritizing waiting_list cap cap_plan closing provisioning reminding scarcity merging merge_plan"
+        " roster_uploading membership rosters people address_codes system_checks identities"
         " rechecking roster_fetching"
-        " membership rosters people"
     ),
-    "rules": "seats share_moves eligibility history scoping limits fuse",
+    "rules": "seats share_moves eligibility history scoping limits guessing fuse",
     "models": "models",
     "adapters, which know no models": (
         "provider cards covers shelf secrets privacy colors doorbell roster_files roster_places"
+        " openid_requests openid_tokens"
     ),
 }
 LAYER_OF = {module: number for number, names in enumerate(LAYERS.values(), 1) for module in names.split()}
@@ -52,6 +53,10 @@ NETWORK = re.compile(
     r"^(requests\.|urllib\.|smtplib\.|outgoing\.|.*\burlopen$|.*\bclient_for$|.*\bsend_mail$|.*message\.send$)"
 )
 NETWORK_OBJECT = re.compile(r"(^|[._])(client|exchange|check)\.\w+$")
+DOORS = re.compile(
+    r"(^requests\.(get|post|put|patch|delete|head|options|request|session|Session)$"
+    r"|(^|\.)(urlopen|create_connection|HTTPS?Connection|PoolManager)$|^socket\.socket$)"
+)
 FOREIGN_KEYS = {"ForeignKey", "OneToOneField", "ManyToManyField"}
 
 
@@ -195,6 +200,12 @@ def transactions(module: Module) -> Iterator[ast.stmt]:
             yield node
 
 
+def other_systems_are_reached_in_one_way(module: Module) -> Iterator[str]:
+    """`outgoing` guards what leads out (docs/adr/0013); `requests` may lend its types."""
+    if module.app in APPS:
+        yield from (f"calls {call}" for call in calls(module.tree) if DOORS.search(call))
+
+
 def operations_are_told_the_time(module: Module) -> Iterator[str]:
     if module.layer and OPERATIONS <= module.layer <= MODELS:
         clocks = r"\b((timezone|datetime)\.now\(|(date\.today|timezone\.localdate|timezone\.localtime|time\.time)\(\))"
@@ -294,6 +305,9 @@ CODE: list[tuple[Rule, str, str]] = [
         "libraries/x.py",
         "def a(): client.create(p)\ndef b(): a()\n@transaction.atomic\ndef c(): b()",
     ),
+    (other_systems_are_reached_in_one_way, "libraries/cards/koha.py", "with requests.Session() as session: ..."),
+    (other_systems_are_reached_in_one_way, "libraries/cards/sip2.py", "socket.create_connection((host, port))"),
+    (other_systems_are_reached_in_one_way, "libraries/rosters.py", "urllib.request.urlopen(url)"),
     (operations_are_told_the_time, "enrollment/cap.py", "now = timezone.now()"),
     (foreign_keys_name_models, "libraries/models/card.py", "user = models.ForeignKey(User, on_delete=x)"),
     (foreign_keys_name_models, "libraries/models/card.py", "user = models.OneToOneField(to=User)"),

@@ -245,7 +245,7 @@ def test_image_holds_no_sandbox_and_no_secrets() -> None:
 
     assert lines[1] == "*"
     assert kept == {
-        *("manage.py", "portal", "enrollment", "catalog", "libraries", "templates", "static"),
+        *("manage.py", "portal", "enrollment", "catalog", "libraries", "outgoing", "templates", "static"),
         "requirements/runtime.txt",
     }
     assert {"portal/sandbox", "templates/sandbox"} <= set(lines)

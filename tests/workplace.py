@@ -17,7 +17,7 @@ from django.utils import timezone
 from catalog.models import Programme
 from enrollment import history
 from enrollment.models import Enrollment, Event, ProviderAccount
-from libraries.models import Institution, Roster, User
+from libraries.models import Institution, LibrarySystem, Roster, User
 from tests.factories import make_institution, make_library, make_member, make_programme
 
 
@@ -71,6 +71,9 @@ def make_scene() -> Scene:
     ada = make_member(programme=programme, library=make_library(institution=own), number="21000001")
     make_member("bo@example.test", programme=programme, library=make_library(institution=own), number="21000001")
     cy = _make_foreign(programme, foreign)
+    LibrarySystem.objects.bulk_create(
+        LibrarySystem(institution=each, address=f"sip.{each.slug}.example") for each in (own, foreign)
+    )
     now = timezone.now()
     lists = [
         Roster(

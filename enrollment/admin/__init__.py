@@ -11,6 +11,7 @@ from enrollment.admin import (
     roster_sources,
     rosters,
     shares,
+    systems,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "roster_sources",
     "rosters",
     "shares",
+    "systems",
 ]

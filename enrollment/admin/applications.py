@@ -12,8 +12,8 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
+from enrollment.admin.desk import DeskAdmin
 from enrollment.admin.disputes import DisputesView
-from enrollment.admin.merging import MergingAdmin
 from enrollment.admin.prioritizing import PriorityFilter
 from enrollment.models import Enrollment
 from enrollment.models.enrollment import EnrollmentQuerySet
@@ -63,7 +63,7 @@ class ApplicationList(SessionSearchList):
 
 
 @admin.register(Enrollment)
-class ApplicationAdmin(MergingAdmin):
+class ApplicationAdmin(DeskAdmin):
     institution_path = "share__institution"
     list_display = ("member", "number", "library", "state", "card_state", "applied", "held_until", "place")
     list_filter = (

@@ -10,6 +10,9 @@ class Event(models.Model):
 
     class Kind(models.TextChoices):
         APPLIED = "applied", _("Applied")
+        DESK_SIGN_UP = "desk_sign_up", _("Signed up at the desk of the library")
+        ADDRESS_CORRECTED = "address_corrected", _("Email address corrected at the desk")
+        ADDRESS_PROVED = "address_proved", _("Email address proved at the desk")
         SEAT_GIVEN = "seat_given", _("Place given")
         SEAT_HELD = "seat_held", _("Place held while the card is checked")
         QUEUED = "queued", _("Joined the queue")
@@ -22,6 +25,8 @@ class Event(models.Model):
         NEW_CARD = "new_card", _("Another card given")
         NEW_CARD_DROPPED = "new_card_dropped", _("The other card was taken back")
         NEW_CARD_REFUSED = "new_card_refused", _("The other card was not accepted")
+        CARD_UNANSWERED = "card_unanswered", _("The library's system did not answer")
+        CARD_ANSWERED = "card_answered", _("The library's system answers again")
         CARD_DISPUTED = "card_disputed", _("Card also claimed in another application")
         HOLD_LAPSED = "hold_lapsed", _("Held place released")
         PRIORITY_GIVEN = "priority_given", _("Priority given")
@@ -50,6 +55,9 @@ class Event(models.Model):
         ROSTER_ALLOWED = "roster_allowed", _("List of cards to be taken after all")
         RECHECKS_STOPPED = "rechecks_stopped", _("Check of proved cards stopped: unusually many were not good")
         RECHECKS_RESUMED = "rechecks_resumed", _("Check of proved cards goes on")
+        SYSTEM_CHANGED = "system_changed", _("Settings of the library system changed")
+        SYSTEM_TESTED = "system_tested", _("Library system tested")
+        CARD_LOOKED_UP = "card_looked_up", _("Library system asked about the card")
 
     at = models.DateTimeField(_("when"))
     kind = models.CharField(_("what"), max_length=20, choices=Kind)

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from enrollment.models.enrollment import Enrollment
 from enrollment.models.inserting import insert_each
-from enrollment.models.owed import OwedQuerySet, OwedWork
+from enrollment.models.owed import OwedQuerySet, OwedWork, address_is_proved
 
 _TO_STAFF = ["holds_ending", "places_scarce", "queue_long", "rechecks_stopped", "roster_stopped"]
 
@@ -21,6 +21,10 @@ FROM enrollment_enrollment WHERE pool_id = %(pool)s AND state = ANY(%(states)s) 
 
 
 class LetterQuerySet(OwedQuerySet["Letter"]):
+    def unblocked(self) -> OwedQuerySet[Letter]:
+        """To an address that nobody has proved, only what says nothing about the person."""
+        return self.owed().filter(Q(kind__in=Letter.TO_ANYBODY) | address_is_proved())
+
     def owe_each(self, kind: str, enrollments: Iterable[Enrollment], *, now: datetime, reason: str = "") -> None:
         """Owe a letter to each (to nobody, where there are none), in the transaction of the decision it tells about."""
         if owed := list(enrollments):
@@ -69,18 +73,24 @@ class Letter(OwedWork):
         TERM_ENDS_SOON = "term_ends_soon", _("the place ends in 7 days")
         SEAT_RENEWED = "seat_renewed", _("the place is renewed")
         SEAT_ENDED = "seat_ended", _("the place has ended")
+        CARD_TO_PROVE = "card_to_prove", _("the PIN is asked again")
         CARD_EXPIRED = "card_expired", _("the card has expired")
         SEAT_UNUSED = "seat_unused", _("the place is not used")
         CARD_CHANGED = "card_changed", _("another card carries the place")
         NEW_CARD_REFUSED = "new_card_refused", _("the new card is refused")
         PROGRAMME_CLOSES = "programme_closes", _("the programme ends")
         MERGED = "merged", _("two accounts are one")
+        ADDRESS_TO_PROVE = "address_to_prove", _("the address is to be proved")
+        ADDRESS_UNPROVED = "address_unproved", _("the address is still not proved")
         # To staff, about a programme or an institution and not about one person.
         HOLDS_ENDING = "holds_ending", _("held places end soon")
         PLACES_SCARCE = "places_scarce", _("few places are left")
         QUEUE_LONG = "queue_long", _("the queue is long")
         RECHECKS_STOPPED = "rechecks_stopped", _("the check of proved cards has stopped")
         ROSTER_STOPPED = "roster_stopped", _("a list of cards is not taken")
+
+    # They name nobody: the address may be a stranger's.
+    TO_ANYBODY = (Kind.ADDRESS_TO_PROVE, Kind.ADDRESS_UNPROVED)
 
     kind = models.CharField(_("letter"), max_length=20, choices=Kind)
     enrollment = models.ForeignKey("enrollment.Enrollment", on_delete=models.PROTECT, null=True, related_name="letters")

@@ -10,24 +10,37 @@ from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from libraries.models import User
+
 W = TypeVar("W", bound="OwedWork")
+
+
+def address_is_proved() -> Q:
+    """Of the person that a row of work belongs to: a condition for its queryset, without a join, so that claims lock
+    the row alone."""
+    return ~Q(models.Exists(User.objects.filter(pk=models.OuterRef("user_id"), address_proved_at=None)))
 
 
 class OwedQuerySet(models.QuerySet[W]):
     def owed(self) -> OwedQuerySet[W]:
         return self.filter(due_at__isnull=False)
 
+    def unblocked(self) -> OwedQuerySet[W]:
+        """Of what is owed, what waits for us alone."""
+        return self.owed()
+
     def due(self, now: datetime) -> OwedQuerySet[W]:
         """Owed, its time has come, not stuck, and nobody's lease on it is running."""
         free = Q(lease_until=None) | Q(lease_until__lte=now)
-        return self.filter(free, due_at__lte=now, stuck_at=None)
+        return self.unblocked().filter(free, due_at__lte=now, stuck_at=None)
 
     def stuck(self) -> OwedQuerySet[W]:
         return self.filter(stuck_at__isnull=False)
 
     def oldest_owed_at(self) -> datetime | None:
         """Since when the oldest piece of work waits that people need not look at."""
-        result: datetime | None = self.owed().filter(stuck_at=None).aggregate(oldest=models.Min("due_at"))["oldest"]
+        waiting = self.unblocked().filter(stuck_at=None)
+        result: datetime | None = waiting.aggregate(oldest=models.Min("due_at"))["oldest"]
         return result
 
     def claim(self, *, now: datetime, lease: timedelta) -> W | None:

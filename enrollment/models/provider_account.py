@@ -8,7 +8,7 @@ from django.db import connection, models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from enrollment.models.owed import OwedQuerySet, OwedWork
+from enrollment.models.owed import OwedQuerySet, OwedWork, address_is_proved
 
 # Locked in the order of the people's ids, whichever were there before. What `OwedWork.debt` says, in SQL. Where the
 # account was to be closed, somebody may be closing it right now: what was seen before says nothing any more.
@@ -26,6 +26,11 @@ ON CONFLICT (user_id, provider_id) DO UPDATE SET
 
 
 class ProviderAccountQuerySet(OwedQuerySet["ProviderAccount"]):
+    def unblocked(self) -> OwedQuerySet[ProviderAccount]:
+        """No account is opened for an address that nobody has proved: it would be a stranger's, if it was mistyped. As
+        soon as it is proved, what waited is due."""
+        return self.owed().filter(Q(must_be_active=False) | address_is_proved())
+
     def owe_open(self, provider_id: int, user_ids: Iterable[int], *, now: datetime) -> None:
         """The people's accounts at this provider must be open, and somebody has to see to it."""
         if users := list(user_ids):

@@ -7,6 +7,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from enrollment import system_checks
 from enrollment.models import Enrollment, ProviderAccount
 from enrollment.reports import prospect, timeline
 from libraries import scoping
@@ -56,6 +57,7 @@ def facts_of(row: Enrollment, user: User) -> dict[str, Any]:
         "account": account if theirs else None,
         "account_trouble": timeline.in_words(account.trouble) if account else "",
         "timeline": timeline.timeline(row, of=ids),
+        "to_look_up": [each for each in found.values() if system_checks.may_look_up(user, row, each)],
         "rivals": any(_has_rivals(each) for each in found.values() if scoping.may_see(user, each.institution_id)),
         "how": timeline.in_words(card.decided_how),
         "may_decide": may_act and on_trial is not None,

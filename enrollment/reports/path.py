@@ -10,6 +10,7 @@ from enum import StrEnum
 from django.utils.translation import gettext as _
 
 from enrollment.models import Enrollment, Event, ProviderAccount
+from enrollment.reports import proofs
 from libraries.models import Card, Institution, Library
 
 Kind, State, EndReason = Event.Kind, Enrollment.State, Enrollment.EndReason
@@ -61,6 +62,8 @@ _TOLD = frozenset(
         Kind.QUEUED,
         Kind.CARD_CONFIRMED,
         Kind.CARD_REFUSED,
+        Kind.CARD_UNANSWERED,
+        Kind.CARD_ANSWERED,
         Kind.CARD_EXPIRED,
         Kind.CARD_EXTENDED,
         Kind.NEW_CARD,
@@ -129,6 +132,8 @@ def _plain_words() -> dict[str, str]:
         Kind.SEAT_HELD: _("A place is held for you"),
         Kind.QUEUED: _("You joined the queue"),
         Kind.HOLD_LAPSED: _("The held place was released, because the card was not checked in time"),
+        Kind.CARD_UNANSWERED: _("The system of your library did not answer"),
+        Kind.CARD_ANSWERED: _("The system of your library answers again"),
         Kind.CARD_EXPIRED: _("Your library card expired"),
         Kind.CARD_EXTENDED: _("Your library card is valid for longer"),
         Kind.NEW_CARD: _("You gave another library card"),
@@ -192,7 +197,10 @@ def _account_step(enrollment: Enrollment, account: ProviderAccount | None) -> St
 
 
 def _held(enrollment: Enrollment) -> Step:
-    note = _("You do not have to do anything. We send you a mail when it is done.")
+    if proofs.asks_back(enrollment):
+        note = _("Its system does not answer now. We keep trying, and write to you when it does.")
+    else:
+        note = _("You do not have to do anything. We send you a mail when it is done.")
     return Step(Stage.NOW, _checking(enrollment), note=note)
 
 

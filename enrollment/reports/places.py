@@ -10,8 +10,10 @@ from django.utils import timezone
 from enrollment import renewing
 from enrollment.models import Enrollment, Event, ProviderAccount
 from enrollment.models.enrollment import EnrollmentQuerySet
+from enrollment.reports import proofs
 from enrollment.reports.path import Step, events_of, path_of
 from enrollment.reports.prospect import Prospect, prospect_of
+from libraries.models import Card
 
 State = Enrollment.State
 
@@ -33,6 +35,15 @@ class Place:
         return self.enrollment.state != State.ENDED
 
     @property
+    def to_prove(self) -> Card | None:
+        return proofs.card_to_prove(self.enrollment)
+
+    @property
+    def asks_back(self) -> bool:
+        """Whether its library's system did not answer, and the member is to come back with the PIN."""
+        return proofs.asks_back(self.enrollment)
+
+    @property
     def start_url(self) -> str:
         """Where to start; empty until the provider has confirmed that the account is open."""
         ready = self.enrollment.state == State.SEATED and self.account is not None and self.account.is_ready
@@ -41,7 +52,7 @@ class Place:
 
 def places_of(enrollments: EnrollmentQuerySet) -> list[Place]:
     """In the order of the enrollments, with three queries, and some for each that waits or ends soon."""
-    needed = ("pool__programme__provider", "share__institution", "card__library", "next_card__library")
+    needed = ("pool__programme__provider", "share__institution", *proofs.SYSTEMS)
     found = list(enrollments.select_related(*needed))
     events, accounts = events_of(found), _accounts(found)
     return [

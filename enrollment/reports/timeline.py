@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from enrollment import merge_plan, prioritizing, seats
 from enrollment.models import Enrollment, Event, Letter
+from enrollment.reports import system_steps
 from libraries.models import Card, Institution, User
 
 # Codes of the provider's adapter (catalog.provider) and of our own work with it.
@@ -56,6 +57,7 @@ _WORDS = {
     "cards_gone": gettext_lazy("many proved cards are no longer on it"),
     seats.WAS_HELD: gettext_lazy("it was held until then"),
 }
+_ASKED = (Event.Kind.SYSTEM_TESTED, Event.Kind.CARD_LOOKED_UP)
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def names_of(actors: Iterable[int | None]) -> dict[int | None, str]:
 
 
 def why(event: Event) -> str:
-    return in_words(event.reason)
+    return system_steps.in_words(event.reason) if event.kind in _ASKED else in_words(event.reason)
 
 
 def in_words(code: str) -> str:

@@ -7,6 +7,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import cache_control
 
 from enrollment.privacy import PRIVACY_TEXT_VERSION
+from libraries import openid
 from libraries.colors import accent_for
 from libraries.models import Institution
 
@@ -16,7 +17,8 @@ def help_page(request: HttpRequest) -> HttpResponse:
 
 
 def privacy(request: HttpRequest) -> HttpResponse:
-    return render(request, "enrollment/privacy.html", {"version": PRIVACY_TEXT_VERSION})
+    context = {"version": PRIVACY_TEXT_VERSION, "identity_providers": openid.providers()}
+    return render(request, "enrollment/privacy.html", context)
 
 
 def accessibility(request: HttpRequest) -> HttpResponse:

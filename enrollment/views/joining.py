@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from http import HTTPStatus
 from urllib.parse import urlencode
 
@@ -17,18 +18,20 @@ from django.views.decorators.debug import sensitive_post_parameters
 from catalog.models import Programme
 from enrollment import applying, asking, tasks
 from enrollment.eligibility import Reason, programme_reasons
-from enrollment.forms import CardForm, NumberForm
+from enrollment.forms import CardForm, ProofForm
 from enrollment.models import Enrollment, SeatPool
 from enrollment.privacy import PRIVACY_TEXT_VERSION
 from enrollment.reports.library_search import search
 from enrollment.reports.places import places_of
 from enrollment.views.signing_in import destination_of, mail_step, member_of, member_required
-from libraries import accounts
+from libraries import accounts, arriving, guessing
 from libraries.cards.roster import InvalidFact
 from libraries.models import Library, User
 
 # What `asking.ask` raises.
-NOT_ACCEPTED = (asking.CardNotAccepted, asking.TooManyTries, InvalidFact)
+NOT_ACCEPTED = (asking.CardNotAccepted, asking.TooManyTries, asking.Busy, InvalidFact)
+# Seconds; the page itself waits so long and then tries again (static/js/patient.js).
+RETRY_AFTER = 5
 
 
 @never_cache
@@ -54,7 +57,7 @@ def card(request: HttpRequest) -> HttpResponse:
         return render(request, "enrollment/join_closed.html", {"reasons": reasons, "programme": pool.programme})
     if request.method != "POST" and Enrollment.objects.open().filter(pool=pool, user=member_of(request)).exists():
         return _to_result(pool)
-    libraries = Library.objects.filter(institution__shares__pool=pool).select_related("institution")
+    libraries = Library.objects.filter(institution__shares__pool=pool).select_related("institution__system")
     library = libraries.filter(pk=whole_number(request.GET.get("library", ""))).first()
     return _card(request, pool, library) if library else _library(request, pool, list(libraries))
 
@@ -80,8 +83,9 @@ def _card(request: HttpRequest, pool: SeatPool, library: Library) -> HttpRespons
     form = CardForm(
         request.POST or None,
         needs_fact=asking.asks_second_fact(library),
+        pin_name=asking.pin_name(library.institution),
         minimum_age=pool.programme.minimum_age,
-        initial=_known(user),
+        initial=arriving.proposed_names(request) | _known(user),
     )
     status = HTTPStatus.OK
     if form.is_valid():
@@ -89,13 +93,14 @@ def _card(request: HttpRequest, pool: SeatPool, library: Library) -> HttpRespons
         if status == HTTPStatus.SEE_OTHER:
             return _to_result(pool)
     context = {"form": form, "pool": pool, "library": library, "version": PRIVACY_TEXT_VERSION}
-    return render(request, "enrollment/join_card.html", context, status=status)
+    return with_patience(render(request, "enrollment/join_card.html", context, status=status))
 
 
 def _known(user: User) -> dict[str, str]:
     """Letters come in the language of the page, unless the person has chosen before."""
     language = user.language if user.first_name else _page_language()
-    return {"first_name": user.first_name, "last_name": user.last_name, "language": language}
+    names = {"first_name": user.first_name, "last_name": user.last_name} if user.full_name else {}
+    return {**names, "language": language}
 
 
 def _apply(request: HttpRequest, pool: SeatPool, library: Library, form: CardForm) -> HTTPStatus:
@@ -112,17 +117,42 @@ def _apply(request: HttpRequest, pool: SeatPool, library: Library, form: CardFor
     except applying.Ineligible as error:
         return _ineligible(form, error)
     except NOT_ACCEPTED as error:
-        return not_accepted(form, error, ("last_name", _("Write your last name as your library knows it.")))
+        return not_accepted(form, error, library, ("last_name", _("Write your last name as your library knows it.")))
+    arriving.forget_names(request)
     tasks.ring()
     return HTTPStatus.SEE_OTHER
 
 
-def not_accepted(form: NumberForm, error: Exception, of_name: tuple[str, str]) -> HTTPStatus:
+def with_patience(page: HttpResponse) -> HttpResponse:
+    """Says when to try again where there was no room now."""
+    if page.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+        page["Retry-After"] = str(RETRY_AFTER)
+    return page
+
+
+def _too_many(error: asking.TooManyTries) -> str:
+    """Equal for a card that exists and one that does not."""
+    today = error.wait > timedelta(hours=1)
+    if error.of == guessing.Of.CARD and today:
+        return _("This card was tried too often today. Please try again tomorrow, or ask at the desk of your library.")
+    if error.of == guessing.Of.CARD:
+        return _("This card was tried too often. Please wait an hour, or ask at the desk of your library.")
+    if today:
+        return _("Too many cards were tried from here today. Please try again tomorrow.")
+    return _("Too many cards were tried from here. Please wait an hour and try again.")
+
+
+def not_accepted(form: ProofForm, error: Exception, library: Library, of_name: tuple[str | None, str]) -> HTTPStatus:
     """The form says why the library's card check did not take the card; `of_name` is for a name that it cannot use."""
+    if isinstance(error, asking.Busy):
+        form.add_error(None, _("Very many people apply at this moment. Wait half a minute and press the button again."))
+        return HTTPStatus.SERVICE_UNAVAILABLE
     if isinstance(error, asking.TooManyTries):
-        form.add_error(None, _("Too many cards were tried from here. Please wait an hour and try again."))
+        form.add_error(None, _too_many(error))
         return HTTPStatus.TOO_MANY_REQUESTS
-    if isinstance(error, asking.CardNotAccepted):
+    if isinstance(error, asking.NotTheirNumber):
+        form.add_foreign_number(library.institution.name)
+    elif isinstance(error, asking.CardNotAccepted):
         form.add_outcome(error.outcome)
     else:
         form.add_error(*of_name)
@@ -137,6 +167,7 @@ def _application(pool: SeatPool, library: Library, form: CardForm) -> applying.A
         first_name=told["first_name"],
         last_name=told["last_name"],
         second_fact=told.get("second_fact"),
+        pin=told.get("pin"),
         language=told["language"],
         privacy_version=PRIVACY_TEXT_VERSION,
         privacy_language=_page_language(),

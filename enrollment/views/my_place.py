@@ -16,7 +16,7 @@ from enrollment.forms import LanguageForm
 from enrollment.models import Enrollment
 from enrollment.reports.places import places_of
 from enrollment.views.signing_in import member_of, member_required
-from libraries import people
+from libraries import openid, people
 from libraries.models import Card
 
 
@@ -29,6 +29,7 @@ def my_place(request: HttpRequest) -> HttpResponse:
         "current": [place for place in places if place.is_open],
         "past": [place for place in places if not place.is_open],
         "cards": Card.objects.filter(user=member).select_related("library").order_by("-claimed_at", "-pk"),
+        "identities": openid.attached_to(member),
         "form": LanguageForm(initial={"language": member.language}),
     }
     return render(request, "enrollment/my_place.html", context)

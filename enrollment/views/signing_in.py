@@ -24,9 +24,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
+from enrollment import tasks
 from enrollment.forms import CodeForm, EmailForm
 from enrollment.templatetags.shelf import in_language
-from libraries import accounts
+from libraries import accounts, openid
+from libraries.identities import Identity
 from libraries.models import User
 
 View = Callable[..., HttpResponse]
@@ -50,16 +52,28 @@ def mail(request: HttpRequest) -> HttpResponse:
     return mail_step(request, template="account/request_login_code.html", destination=destination_of(request))
 
 
-def mail_step(request: HttpRequest, *, template: str, destination: str) -> HttpResponse:
-    """Ask for an email address, send a code to it, and go on to the page that asks for the code."""
-    form = EmailForm(request.POST or None)
+def mail_step(
+    request: HttpRequest, *, template: str, destination: str, identity: Identity | None = None
+) -> HttpResponse:
+    """Ask for an email address, send a code to it, and go on to the page that asks for the code. With an identity, the
+    code attaches it; without, the page offers to sign in with one."""
+    form = EmailForm(request.POST or None, initial={"email": identity.email} if identity else None)
     trouble, status = "", HTTPStatus.OK
     if form.is_valid():
-        trouble, status = _send(request, form)
+        trouble, status = _send(request, form, identity)
         if status == HTTPStatus.OK:
             return redirect(_with_next(reverse("account_confirm_login_code"), destination))
-    context = {"form": form, "trouble": trouble, "next": destination}
-    return render(request, template, context, status=status)
+    offered = [] if identity else openid.providers()
+    context = {"form": form, "trouble": trouble, "next": destination, "identity_providers": offered}
+    context |= {"provider_name": openid.name_of(identity.issuer)} if identity else {}
+    page = render(request, template, context, status=status)
+    return _may_lead_to(openid.origins(), page) if offered else page
+
+
+def _may_lead_to(origins: list[str], page: HttpResponse) -> HttpResponse:
+    """A browser holds the policy about forms against where a form is sent on to, too."""
+    page._csp_update = {"form-action": origins}  # type: ignore[attr-defined]
+    return page
 
 
 def destination_of(request: HttpRequest) -> str:
@@ -68,10 +82,10 @@ def destination_of(request: HttpRequest) -> str:
     return in_language(asked, (get_language() or "nl")[:2]) if asked else ""
 
 
-def _send(request: HttpRequest, form: EmailForm) -> tuple[str, HTTPStatus]:
+def _send(request: HttpRequest, form: EmailForm, identity: Identity | None) -> tuple[str, HTTPStatus]:
     email, language = form.cleaned_data["email"], (get_language() or "nl")[:2]
     try:
-        accounts.send_code(request, email=email, language=language, now=timezone.now())
+        accounts.send_code(request, email=email, language=language, now=timezone.now(), identity=identity)
     except accounts.TooManyCodes:
         words = _("You have asked for a code very often. Please wait an hour and try again.")
         return words, HTTPStatus.TOO_MANY_REQUESTS
@@ -92,8 +106,10 @@ def _joins(destination: str) -> bool:
     return destination.startswith(reverse("join_card"))
 
 
-def _start(destination: str) -> str:
-    """Where a code is asked for: the first step of joining, or the page to sign in."""
+def _start(destination: str, *, identity: bool = False) -> str:
+    """Where a code is asked for: the first step of joining, the page to sign in, or that for an identity's address."""
+    if identity:
+        return _with_next(reverse("identity_mail"), destination)
     return _with_next(reverse("join" if _joins(destination) else "account_request_login_code"), destination)
 
 
@@ -109,16 +125,29 @@ class CodeView(allauth_views.ConfirmLoginCodeView):
             return redirect(get_login_redirect_url(request))
         stage = LoginStageController.enter(request, LoginByCodeStage.key)
         if stage is None or LoginCodeVerificationProcess.resume(stage) is None:
-            return self._start_again(_("This code is no longer valid. Ask for a new one."))
+            words = _("This code is no longer valid. Ask for a new one.")
+            return self._start_again(words, _start(destination_of(request)))
         return super().dispatch(request, *args, **kwargs)  # type: ignore[no-any-return]
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.POST.get("code", "").strip() and not accounts.may_guess(self._process, now=timezone.now()):
             return self._no_more_guesses()
-        return super().post(request, *args, **kwargs)  # type: ignore[no-any-return]
+        response: HttpResponse = super().post(request, *args, **kwargs)
+        if request.user.is_authenticated:  # what waited for the address to be proved is due now
+            tasks.ring()
+        return response
 
     def get_form_class(self) -> type[CodeForm]:
         return CodeForm
+
+    def form_valid(self, form: forms.Form) -> HttpResponse:
+        """With an identity, the account gets it before anybody is signed in, or nobody is."""
+        identity = accounts.identity_of(self._process)
+        refused = openid.attach(self.request, identity, user=self._process.user) if identity else None
+        if refused is not None:
+            self._process.abort()
+            return refused
+        return super().form_valid(form)  # type: ignore[no-any-return]
 
     def form_invalid(self, form: forms.Form) -> HttpResponse:
         if form.has_error("code", "incorrect") and not self._process.record_invalid_attempt():
@@ -128,16 +157,20 @@ class CodeView(allauth_views.ConfirmLoginCodeView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         destination = destination_of(self.request)
         sent_at = datetime.fromtimestamp(self._process.state["at"], tz=UTC)
-        more = {"next": destination, "joins": _joins(destination), "start": _start(destination), "sent_at": sent_at}
+        more = {"next": destination, "joins": _joins(destination), "start": self._start, "sent_at": sent_at}
         return super().get_context_data(**kwargs) | more  # type: ignore[no-any-return]
+
+    @property
+    def _start(self) -> str:
+        return _start(destination_of(self.request), identity=accounts.identity_of(self._process) is not None)
 
     def _no_more_guesses(self) -> HttpResponse:
         self._process.abort()
-        return self._start_again(_("That was the wrong code too many times. Ask for a new code."))
+        return self._start_again(_("That was the wrong code too many times. Ask for a new code."), self._start)
 
-    def _start_again(self, words: str) -> HttpResponse:
+    def _start_again(self, words: str, address: str) -> HttpResponse:
         messages.warning(self.request, words)
-        return redirect(_start(destination_of(self.request)))
+        return redirect(address)
 
 
 class PasswordView(allauth_views.LoginView):

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from libraries.cards.by_hand import ByHandCheck
 from libraries.cards.checks import AskedSystem, CardCheck
+from libraries.cards.koha import KohaCheck
 from libraries.cards.roster import RosterCheck, RosterFacts
+from libraries.cards.sip2_check import Sip2Check
 from libraries.cards.systems import SystemFacts
 
 
@@ -66,4 +68,4 @@ def _roster(setup: Setup) -> CardCheck:
 
 
 _CHECKS: dict[str, Callable[[Setup], CardCheck]] = {"by_hand": _by_hand, "roster": _roster}
-_SYSTEMS: dict[str, Callable[[SystemFacts], AskedSystem]] = {}
+_SYSTEMS: dict[str, Callable[[SystemFacts], AskedSystem]] = {"sip2": Sip2Check, "koha": KohaCheck}

@@ -143,13 +143,13 @@ def _last_name(text: str) -> str:
         raise InvalidFact("bad_last_name")
     if contains_national_number(text):
         raise InvalidFact("national_number")
-    name = "".join(filter(str.isalnum, text.lower())) if text.isascii() else _folded(text)
+    name = "".join(filter(str.isalnum, text.lower())) if text.isascii() else folded(text)
     if not name:
         raise InvalidFact("bad_last_name")
     return name
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     """Vowel signs of scripts that write them as marks stay; accents go."""
     apart = unicodedata.normalize("NFKD", text.casefold().translate(_PLAIN))
     letters = (character for character in apart if not unicodedata.combining(character))

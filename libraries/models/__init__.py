@@ -1,3 +1,4 @@
+from libraries.models.address_code import AddressCode
 from libraries.models.attempt import Attempt
 from libraries.models.card import Card
 from libraries.models.doubt import Doubt
@@ -9,6 +10,7 @@ from libraries.models.staff_role import StaffRole
 from libraries.models.user import User
 
 __all__ = [
+    "AddressCode",
     "Attempt",
     "Card",
     "Doubt",

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from libraries.models.library_system import LibrarySystem
 
 
 class Institution(models.Model):
@@ -75,6 +80,11 @@ class Institution(models.Model):
     def is_asked(self) -> bool:
         """Whether its cards are proved by asking another system."""
         return self.card_check in self.ASKED
+
+    @property
+    def asked_system(self) -> LibrarySystem | None:
+        """None where no system is asked, or nobody has said how it is reached."""
+        return getattr(self, "system", None) if self.is_asked else None
 
 
 class Library(models.Model):

@@ -130,6 +130,11 @@ class LibrarySystem(models.Model):
     def __str__(self) -> str:
         return f"#{self.pk}"
 
+    @property
+    def asks_back(self) -> bool:
+        """Whether members come back with the PIN when it did not answer."""
+        return self.asks_pin and self.when_down == self.WhenDown.MEMBER
+
 
 class Rechecking(LibrarySystem):
     """The same row, as what is seen of asking again: how it goes, and whether the fuse has blown."""

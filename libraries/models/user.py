@@ -40,6 +40,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField(_("may enter the workplace"), default=False)
     is_active = models.BooleanField(_("may sign in"), default=True)
     date_joined = models.DateTimeField(_("since"), default=timezone.now)
+    # Since when it is known that this person reads the mail there; whoever adds people by hand vouches for it.
+    address_proved_at = models.DateTimeField(_("address proved"), null=True, blank=True, default=timezone.now)
 
     objects = UserManager()
 

@@ -76,7 +76,7 @@ class Demo:
         self.folder = folder
         self.web = web
         self.site = f"http://127.0.0.1:{web.getsockname()[1]}"
-        self.ports = {name: folder.port(name) for name in ("platform", "mail")}
+        self.ports = {name: folder.port(name) for name in ("platform", "mail", "library")}
         self.settings = self._settings()
         self.servers: list[Program] = []
         self.product: list[Program] = []
@@ -94,6 +94,10 @@ class Demo:
             "SANDBOX": "on",
             "SANDBOX_MAIL": str(self.folder.mail),
             "SANDBOX_PLATFORM_URL": f"http://127.0.0.1:{self.ports['platform']}",
+            "SANDBOX_LIBRARY_PORT": str(self.ports["library"]),
+            "SANDBOX_LIBRARY_FAULT": str(self.folder.fault),
+            # The library system stands on this machine.
+            "ALLOW_PRIVATE_ADDRESSES": "on",
         }
 
     # --- Starting ---
@@ -123,21 +127,22 @@ class Demo:
         self._start_site()
 
     def _start_outside_world(self) -> None:
-        platform, mail = (str(self.ports[name]) for name in ("platform", "mail"))
-        # Its token comes with the settings: as an argument everybody on the machine could read it, and one that begins
+        platform, mail, library = (str(self.ports[name]) for name in ("platform", "mail", "library"))
+        # Secrets come with the settings: as an argument everybody on the machine could read them, and one that begins
         # with a hyphen would be taken for an option.
         state = str(self.folder.path / "platform.json")
         self._start("platform", "-m", "portal.sandbox.platform", "--port", platform, "--state", state)
         self._start("mail", "-m", "portal.sandbox.mail", "--port", mail, "--maildir", str(self.folder.mail))
+        self._start("library", "-m", "portal.sandbox.library", "--port", library, "--fault", str(self.folder.fault))
 
     def _start_site(self) -> None:
         celery = ("-m", "celery", "-A", "portal.celery")
         worker = (*celery, "worker", "--pool", "threads", "--without-gossip", "--without-mingle")
-        bind = ("--bind", f"fd://{self.web.fileno()}", "--workers", "2", "--threads", "4")
+        bind = ("--bind", f"fd://{self.web.fileno()}", "--workers", "2", "--threads", "8")
         limits = ("--graceful-timeout", "2", "--timeout", "120", "--no-control-socket")
         self._start("web", "-m", "gunicorn", "portal.wsgi", *bind, *limits, fds=[self.web.fileno()])
         self._start("worker-provider", *worker, "-Q", "provider", "-c", "8", "-n", "provider@%h")
-        self._start("worker-mail", *worker, "-Q", "mail,sweeps", "-c", "4", "-n", "mail@%h")
+        self._start("worker-mail", *worker, "-Q", "mail,sweeps,libraries", "-c", "4", "-n", "mail@%h")
         schedule = str(self.folder.path / "beat-schedule")
         self._start("beat", *celery, "beat", "--schedule", schedule, "--pidfile", "")
 
@@ -187,7 +192,7 @@ class Demo:
             ("Site", "/"),
             ("Workplace (staff)", "/admin/"),
             ("Mailbox", "/sandbox/mail/"),
-            ("Sandbox (staff's codes)", "/sandbox/"),
+            ("Sandbox (codes, cards)", "/sandbox/"),
         ]
         lines = [f"{name:<26}{self.site}{path}" for name, path in places]
         lines.insert(2, f"{'Training platform':<26}http://127.0.0.1:{self.ports['platform']}/")

@@ -13,7 +13,8 @@ from django.utils.text import slugify
 
 from catalog.models import Area, Course, Listing, Programme, Provider
 from enrollment.models import SeatPool, Share
-from libraries.models import Institution, Library
+from libraries.models import Institution, Library, LibrarySystem
+from portal.sandbox import library
 from portal.sandbox.only import refuse_outside_the_sandbox
 
 refuse_outside_the_sandbox()
@@ -25,6 +26,9 @@ FIRST_CAP = 1000
 MONTHS_OPEN = 4
 FLOORS = {"dilbeek": 40, "halle": 40, "ivebica": 30, "sint-pieters-leeuw": 30}
 LEAVING = ("ST-1005", "ST-6001")
+ASKED = library.INSTITUTION
+CARD_CHECKS = {"antwerpen": Institution.CardCheck.ROSTER, ASKED: Institution.CardCheck.SIP2}
+NUMBER_PATTERNS = {"antwerpen": "21######", ASKED: "285#####"}
 
 Row = Mapping[str, str]
 
@@ -47,13 +51,25 @@ def make_institutions() -> dict[str, Institution]:
         )
         for row in rows("libraries")
     )
+    LibrarySystem.objects.create(
+        institution=made[ASKED],
+        address=library.HOST,
+        port=settings.SANDBOX_LIBRARY_PORT,
+        tls=False,
+        institution_code=library.INSTITUTION,
+        location=library.LOCATION,
+        login=library.USER,
+        secret_name="SANDBOX_LIBRARY_PASSWORD",
+        asks_expiry=True,
+    )
     return made
 
 
 def _institution(row: Row) -> dict[str, str]:
-    """Antwerp checks cards with a list, so that a newcomer can see a card confirmed at once; the others look."""
-    check = Institution.CardCheck.ROSTER if row["slug"] == "antwerpen" else Institution.CardCheck.BY_HAND
-    return {**row, "card_check": check}
+    """Antwerp checks cards with a list, and Kortrijk's library system is asked, so that a newcomer can see a card
+    confirmed at once; the others look. Both say which numbers their cards have."""
+    check = CARD_CHECKS.get(row["slug"], Institution.CardCheck.BY_HAND)
+    return {**row, "card_check": check, "number_patterns": NUMBER_PATTERNS.get(row["slug"], "")}
 
 
 def make_programme(institutions: Mapping[str, Institution], today: date) -> Programme:
@@ -79,9 +95,10 @@ def _addresses() -> dict[str, str]:
     return {"base_url": f"{settings.SANDBOX_PLATFORM_URL}/v2", "start_url": settings.SANDBOX_PLATFORM_URL}
 
 
-def find_platform() -> None:
-    """The platform's port may be another one than last time."""
+def find_outside_world() -> None:
+    """The ports of the platform and of the library system may be other ones than last time."""
     Provider.objects.filter(slug="skillstown").update(**_addresses())
+    LibrarySystem.objects.filter(institution__slug=ASKED).update(port=settings.SANDBOX_LIBRARY_PORT)
 
 
 def make_courses(programme: Programme) -> None:

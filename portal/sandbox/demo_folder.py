@@ -26,6 +26,11 @@ class DemoFolder:
     def mail(self) -> Path:
         return self.path / "mail"
 
+    @property
+    def fault(self) -> Path:
+        """Of the library system, as the sandbox's page switches it."""
+        return self.path / "library.fault"
+
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """For one demo at a time; the kernel lets go of the lock however the process ends."""
@@ -52,13 +57,14 @@ class DemoFolder:
                 entry.unlink()
 
     def prepare(self) -> None:
-        """Fresh logs; whatever an earlier demo that was killed hard left running is ended."""
+        """Fresh logs, and nothing goes wrong; whatever an earlier demo that was killed hard left running is ended."""
         for folder in (self.logs, self.path / "run"):
             folder.mkdir(exist_ok=True)
         for pidfile in (self.path / "run").glob("*.pid"):
             end_leftover(pidfile, marks=["portal"])
         for log in self.logs.glob("*.log"):
             log.unlink()
+        self.fault.unlink(missing_ok=True)
 
     def note_pid(self, name: str, pid: int) -> None:
         (self.path / "run" / f"{name}.pid").write_text(f"{pid}\n")
@@ -80,7 +86,7 @@ class DemoFolder:
     def secrets(self) -> dict[str, str]:
         """Made once, so that sessions and the platform's accounts outlive a restart."""
         kept = self.lines("secrets")
-        for name in ("SECRET_KEY", "SANDBOX_PLATFORM_TOKEN"):
+        for name in ("SECRET_KEY", "SANDBOX_PLATFORM_TOKEN", "SANDBOX_LIBRARY_PASSWORD"):
             kept.setdefault(name, secrets.token_urlsafe(48))
         self.write_lines("secrets", kept)
         return kept

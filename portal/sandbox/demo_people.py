@@ -28,7 +28,9 @@ from libraries import rosters
 from libraries.models import Card, Institution, Library, User
 from libraries.secrets import secret_of
 from portal.sandbox.accounts import DEMO_CARDS
+from portal.sandbox.demo_catalog import ASKED
 from portal.sandbox.demo_names import FIRST_NAMES, LAST_NAMES
+from portal.sandbox.library_cards import TO_TRY, Condition, cards_of
 from portal.sandbox.only import refuse_outside_the_sandbox
 
 refuse_outside_the_sandbox()
@@ -36,7 +38,7 @@ refuse_outside_the_sandbox()
 SEATED, HELD, GIVEN_BACK, REFUSED = 1352, 60, 50, 15
 FIRST_THOUSAND = 1000  # so many got a place at once, before the cap was raised
 EARLY, HOLD = timedelta(days=21), timedelta(days=14)
-ROSTER, BY_HAND = "roster", "by_hand"
+BY_HAND, AT_ONCE = "by_hand", ("roster", "sip2")
 # Small institutions have few members; where the coordination sits, the programme is known best.
 WEIGHTS = {"muntpunt": 2.5, "antwerpen": 0.8}
 LETTERS = {
@@ -108,6 +110,7 @@ class _Crowd:
         self.pool, self.deciders, self.now = pool, deciders, now
         self.dice = random.Random(2019)  # the same people in every demo
         self.readers: list[Reader] = []
+        self.known = [card.number for card in cards_of(Condition.GOOD)[TO_TRY:]]
         self.shares = list(Share.objects.filter(pool=pool).select_related("institution").order_by("institution__slug"))
         self.libraries: dict[int, list[Library]] = {}
         for library in Library.objects.select_related("institution").order_by("id"):
@@ -172,7 +175,7 @@ class _Crowd:
     def _apply(self, applied_at: datetime, share: Share) -> Reader:
         institution = share.institution
         user = self._person(applied_at, institution)
-        number = str(21_000_001 + len(self.readers))
+        number = self._number(institution)
         library = self.dice.choice(self.libraries[institution.pk])
         card = Card(user=user, library=library, institution=institution, number=number, claimed_at=applied_at)
         enrollment = Enrollment(
@@ -190,6 +193,12 @@ class _Crowd:
         self.readers.append(reader)
         return reader
 
+    def _number(self, institution: Institution) -> str:
+        """Where the library system is asked, one that it knows and that is not among those to try the demo with."""
+        if institution.slug == ASKED:
+            return self.known.pop()
+        return str(21_000_001 + len(self.readers))
+
     def _person(self, applied_at: datetime, institution: Institution) -> User:
         languages = institution.languages.split(";")
         return User(
@@ -205,7 +214,7 @@ class _Crowd:
     def _confirm(self, reader: Reader, applied_at: datetime) -> datetime:
         card = reader.card
         card.state, card.decided_how = Card.State.CONFIRMED, card.institution.card_check
-        if card.decided_how == ROSTER:
+        if card.decided_how != BY_HAND:
             card.decided_at = applied_at
         else:
             decided_at = applied_at + timedelta(hours=self.dice.uniform(1, 60))
@@ -221,9 +230,9 @@ class _Crowd:
         return self.dice.choices(self.shares, weights)[0]
 
     def _share_where_somebody_looks(self) -> Share:
-        return self.dice.choices(
-            self.shares, [2 if each.institution.slug in self.deciders else 1 for each in self.shares]
-        )[0]
+        looking = dict.fromkeys(self.deciders, 2) | {ASKED: 0}
+        weights = [looking.get(each.institution.slug, 1) for each in self.shares]
+        return self.dice.choices(self.shares, weights)[0]
 
 
 def _opened_at(enrollment: Enrollment) -> datetime:
@@ -269,7 +278,7 @@ def _written(reader: Reader) -> list[tuple[Event.Kind, datetime, User | None, st
     kinds = {kind for kind, *_ in reader.story}
     told = {Kind.SEAT_GIVEN} if Kind.SEAT_HELD in kinds else set()
     told |= {Kind.SEAT_ENDED} if Kind.CARD_REFUSED in kinds else set()
-    return [line for line in reader.story if line[0] in LETTERS and line[3] != ROSTER and line[0] not in told]
+    return [line for line in reader.story if line[0] in LETTERS and line[3] not in AT_ONCE and line[0] not in told]
 
 
 def _event(enrollment: Enrollment, kind: Event.Kind, at: datetime, *, by: int | None = None, reason: str = "") -> Event:

@@ -29,7 +29,7 @@ def load(*, now: datetime) -> bool:
     made = not Programme.objects.filter(slug=demo_catalog.PROGRAMME).exists()
     if made:
         _make(now)
-    demo_catalog.find_platform()
+    demo_catalog.find_outside_world()
     demo_catalog.keep_a_module_on_offer(timezone.localdate(now))
     if made:
         demo_people.open_accounts(now=now)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.sandbox import views
+from portal.sandbox import library_page, views
 from portal.sandbox.only import refuse_outside_the_sandbox
 
 refuse_outside_the_sandbox()
@@ -11,6 +11,7 @@ pages = [
     path("sandbox/", views.index, name="sandbox"),
     path("sandbox/mail/", views.mailbox, name="sandbox_mail"),
     path("sandbox/mail/<slug:key>/", views.mail_as_html, name="sandbox_mail_html"),
+    path("sandbox/fault/", library_page.switch_fault, name="sandbox_fault"),
     path("sandbox/platform/", views.platform, name="sandbox_platform"),
 ]
 data = [

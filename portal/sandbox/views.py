@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 
 from libraries.models import StaffRole
 from portal.sandbox.accounts import DEMO_ACCOUNTS, DEMO_CARDS
+from portal.sandbox.library_page import cards_to_try, fault_form
 from portal.sandbox.mail import Mail, read_mail
 from portal.sandbox.only import refuse_outside_the_sandbox
 
@@ -47,6 +48,8 @@ def index(request: HttpRequest) -> HttpResponse:
             (card, DOES["by_hand" if not card.born else "confirmed" if card.valid else "expired"])
             for card in DEMO_CARDS
         ],
+        "asked_cards": cards_to_try(),
+        "fault_form": fault_form(),
     }
     return render(request, "sandbox/index.html", context)
 

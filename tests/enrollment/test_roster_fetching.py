@@ -16,7 +16,7 @@ from enrollment.models import Event
 from libraries.models import Institution, Roster, RosterEntry, RosterSource, StaffRole, User
 from libraries.rosters import RosterRefused
 from tests.catalog.provider.odd_server import odd_server, saying
-from tests.certificates import Authority, trusting
+from tests.certificates import HERE, Authority, trusting
 from tests.factories import (
     NOW,
     make_institution,
@@ -203,7 +203,7 @@ def make_download(institution: Institution, address: str, **fields: Any) -> Rost
 
 
 def test_list_is_downloaded_over_https(institution: Institution, trusted: Authority, night: Clock) -> None:
-    with odd_server(saying("200 OK", b"number\n21000001\n"), tls=trusted.server()) as server:
+    with odd_server(saying("200 OK", b"number\n21000001\n"), tls=trusted.server(HERE)) as server:
         source = make_download(institution, server.base_url)
         assert fetch_tonight(night) == 1
     assert (fresh(source).trouble, RosterEntry.objects.get().number) == ("", "21000001")

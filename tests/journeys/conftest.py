@@ -130,7 +130,7 @@ class Member(Person):
         self.number = str(next(_number))
         self.email = f"{name.lower()}.{self.number}@example.test"
 
-    def applies(self, *, library: str) -> None:
+    def applies(self, *, library: str, number: str = "", pin: str = "") -> None:
         """From the front page to the result: email address, code, library, card."""
         self.page.goto("/en/")
         self.page.get_by_role("link", name=re.compile("Apply for your place|Join the queue")).first.click()
@@ -141,7 +141,9 @@ class Member(Person):
         self.page.get_by_label("Code").fill(code.group())
         self.press("Go on")
         self.follow(library)
-        self.fill("Number of your library card", self.number)
+        self.fill("Number of your library card", number or self.number)
+        if pin:
+            self.fill("PIN of your library card", pin)
         self.fill("First name", self.name)
         self.fill("Last name", "Peeters")
         self.press("Apply for your place")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from importlib import import_module
+from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import connections
 
 from libraries import people
@@ -72,3 +75,42 @@ def test_language_of_letters_is_kept() -> None:
     people.write_in(user, "en")
     user.refresh_from_db()
     assert user.language == "en"
+
+
+# --- Whether the address is theirs ---
+
+
+def test_typing_an_address_proves_nothing_and_coming_in_does_once() -> None:
+    user = people.at("ada@example.test", language="nl")
+    assert user.address_proved_at is None
+    for at in (NOW, NOW + timedelta(days=1)):
+        people.note_proved(user, now=at)
+    user.refresh_from_db()
+    assert user.address_proved_at == NOW
+
+
+@pytest.mark.parametrize("somebody", [{"address_proved_at": NOW}, {"last_login": NOW}, {"is_active": False}])
+def test_address_is_taken_from_nobody_but_a_stranger(somebody: dict[str, Any]) -> None:
+    make_user("ada@example.test", **({"address_proved_at": None} | somebody))
+    people.at("bo@example.test", language="nl")
+    for email in ("ada@example.test", "bo@example.test"):
+        people.drop_stranger(email)
+    assert [user.email for user in User.objects.all()] == ["ada@example.test"]
+
+
+def test_names_are_the_same_however_they_are_spelled() -> None:
+    user = User(first_name="Zoë-Anne", last_name="D'Hondt")
+    assert people.is_called(user, "zoe anne", "dhondt") is True
+    assert people.is_called(user, "Zoë", "D'Hondt") is False
+
+
+def test_everybody_who_came_in_before_this_version_has_proved_the_address() -> None:
+    make_user("ada@example.test", date_joined=LONG_AGO, last_login=NOW)
+    make_librarian(date_joined=LONG_AGO)
+    make_user("stranger@example.test", date_joined=LONG_AGO)
+    import_module("libraries.migrations.0005_addresses_at_the_desk").note_who_came_in(apps, None)
+    assert list(User.objects.order_by("email").values_list("email", "address_proved_at")) == [
+        ("ada@example.test", LONG_AGO),
+        ("lin@example.test", LONG_AGO),
+        ("stranger@example.test", None),
+    ]

@@ -10,7 +10,7 @@ from django.conf import LazySettings
 from django.db import IntegrityError, transaction
 
 from libraries import membership, roster_files, rosters
-from libraries.cards.checks import Outcome
+from libraries.cards.checks import Outcome, Question
 from libraries.models import Institution, Roster, RosterEntry, User
 from libraries.rosters import RejectionReason, Report, RosterRefused, RosterWarning
 
@@ -27,10 +27,8 @@ def load(institution: Institution, text: str | bytes, **options: Any) -> Report:
 
 
 def outcome(institution: Institution, *, last_name: str = "Peeters", second_fact: str = "") -> Outcome:
-    today = NOW.date()
-    return membership.ask(
-        institution, number="21000001", last_name=last_name, second_fact=second_fact, on=today
-    ).outcome
+    question = Question(number="21000001", last_name=last_name, second_fact=second_fact, on=NOW.date())
+    return membership.ask(institution, question).outcome
 
 
 def on_list(institution: Institution) -> list[tuple[str, date | None]]:

@@ -18,7 +18,7 @@ from outgoing import http
 from outgoing.guarded import GuardedAdapter
 from outgoing.http import Bounds, Failure, RequestFailed, Response, Stage, download
 from tests.catalog.provider.odd_server import Talk, odd_server, saying
-from tests.certificates import Authority
+from tests.certificates import HERE, Authority
 
 PLAIN = ("https", "http")
 ROSTER = b"number;valid_until\r\n2100;2026-12-31\r\n"
@@ -246,14 +246,14 @@ def test_every_status_is_an_answer() -> None:
 
 
 def test_server_with_a_good_certificate_is_spoken_to(trusted: Authority) -> None:
-    with odd_server(saying("200 OK", b"{}"), trusted.server()) as odd:
+    with odd_server(saying("200 OK", b"{}"), trusted.server(HERE)) as odd:
         assert get(odd.base_url, schemes=("https",)).content == b"{}"
 
 
 @pytest.mark.parametrize(
     ("context", "failure"),
     [
-        (lambda authority: authority.server(days=-1), Failure.TLS_EXPIRED),
+        (lambda authority: authority.server(HERE, ends=-1), Failure.TLS_EXPIRED),
         (lambda authority: authority.server("127.0.0.2"), Failure.TLS_OTHER_NAME),
     ],
     ids=["expired", "other name"],
@@ -266,7 +266,7 @@ def test_server_with_a_bad_certificate_is_sent_nothing(trusted: Authority, conte
 
 
 def test_server_with_a_certificate_of_an_unknown_authority_is_sent_nothing(authority: Authority) -> None:
-    with odd_server(saying("200 OK"), authority.server()) as odd:
+    with odd_server(saying("200 OK"), authority.server(HERE)) as odd:
         assert get_ends(odd.base_url) == (Failure.TLS_UNTRUSTED, Stage.TLS)
     assert odd.requests == []
 
@@ -277,9 +277,9 @@ def test_server_without_tls_is_told() -> None:
 
 
 def test_certificates_of_another_session_are_not_trusted(authority: Authority) -> None:
-    with odd_server(saying("200 OK", b"{}"), authority.server()) as odd:
+    with odd_server(saying("200 OK", b"{}"), authority.server(HERE)) as odd:
         with http.new_session(private=True) as session:
-            session.verify = str(authority.file)
+            session.verify = str(authority.path)
             bounds = Bounds(ends_at=monotonic() + 1, max_bytes=10)
             assert http.send(session, requests.Request("GET", odd.base_url), bounds).status == 200
         assert get_ends(odd.base_url) == (Failure.TLS_UNTRUSTED, Stage.TLS)

@@ -101,3 +101,90 @@ def test_flag_is_off_unless_said(said: str, meant: bool, monkeypatch: pytest.Mon
     monkeypatch.setenv("DEBUG", said)
 
     assert environment.flag("DEBUG") is meant
+
+
+UITID = {
+    "OIDC_PROVIDERS": "uitid",
+    "OIDC_UITID_ISSUER": "https://account.uitid.example/realms/uitid",
+    "OIDC_UITID_NAME": "UiTiD",
+    "OIDC_UITID_CLIENT_ID": "leerkaart",
+    "OIDC_UITID_CLIENT_SECRET": SECRET,
+}
+
+
+def providers(monkeypatch: pytest.MonkeyPatch, **changes: str) -> list[dict[str, object]]:
+    for name, value in (UITID | changes).items():
+        monkeypatch.setenv(name, value)
+    return environment.identity_providers()
+
+
+def test_no_identity_provider_is_there_unless_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert providers(monkeypatch, OIDC_PROVIDERS="") == []
+
+
+def test_identity_provider_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_text("from a file\n")
+    issuer = "https://account.uitid.example/realms/uitid"
+    more = {"OIDC_UITID_ORIGINS": "https://login.example, http://localhost:8080"}
+
+    found = providers(monkeypatch, OIDC_UITID_CLIENT_SECRET_FILE=str(tmp_path / "secret"), **more)
+
+    assert found == [
+        {
+            "provider_id": "uitid",
+            "name": "UiTiD",
+            "client_id": "leerkaart",
+            "secret": "from a file",
+            "settings": {
+                "server_url": issuer,
+                "origins": ["https://account.uitid.example", "https://login.example", "http://localhost:8080"],
+            },
+        }
+    ]
+
+
+def test_several_identity_providers_keep_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    second = {name.replace("UITID", "KAART2"): value for name, value in UITID.items() if "UITID" in name}
+
+    found = providers(monkeypatch, OIDC_PROVIDERS="kaart2, uitid", **second)
+
+    assert [each["provider_id"] for each in found] == ["kaart2", "uitid"]
+
+
+@pytest.mark.parametrize("name", ["ISSUER", "NAME", "CLIENT_ID", "CLIENT_SECRET"])
+def test_what_an_identity_provider_lacks_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ImproperlyConfigured, match=f"^OIDC_UITID_{name} is not set"):
+        providers(monkeypatch, **{f"OIDC_UITID_{name}": ""})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OIDC_PROVIDERS", f"uitid,{SECRET}"),
+        ("OIDC_PROVIDERS", "uitid,uitid"),
+        ("OIDC_PROVIDERS", "Uitid"),
+        ("OIDC_PROVIDERS", "../uitid"),
+        ("OIDC_UITID_ISSUER", f"http://{SECRET}.example"),
+        ("OIDC_UITID_ISSUER", f"https://{SECRET}.example/?x=1"),
+        ("OIDC_UITID_ISSUER", f"https://ada:{SECRET}@uitid.example"),
+        ("OIDC_UITID_ISSUER", f"https://uitid.example;{SECRET}"),
+        ("OIDC_UITID_ISSUER", f"https://*.{SECRET}.example"),
+        ("OIDC_UITID_ISSUER", f"https://uitid.example/{SECRET}\nx"),
+        ("OIDC_UITID_ISSUER", f"https://uitid.example/{SECRET}" + "x" * 200),
+        ("OIDC_UITID_ISSUER", "https://"),
+        ("OIDC_UITID_ISSUER", SECRET),
+        ("OIDC_UITID_NAME", SECRET * 3),
+        ("OIDC_UITID_NAME", f"{SECRET}\nx"),
+        ("OIDC_UITID_ORIGINS", f"https://{SECRET}.example/path"),
+        ("OIDC_UITID_ORIGINS", f"https://{SECRET}.example *"),
+        ("OIDC_UITID_ORIGINS", "*"),
+    ],
+)
+def test_malformed_identity_provider_is_named_and_not_repeated(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ImproperlyConfigured) as raised:
+        providers(monkeypatch, **{name: value})
+
+    assert str(raised.value).startswith(f"{name} must be ")
+    assert SECRET not in str(raised.value)

@@ -98,3 +98,14 @@ def test_limits_live_in_the_database(https: dict[str, object]) -> None:
 
 def test_times_are_stored_in_utc_and_shown_in_brussels(https: dict[str, object]) -> None:
     assert (https["USE_TZ"], https["TIME_ZONE"], https["LANGUAGE_CODE"]) == (True, "Europe/Brussels", "nl")
+
+
+def test_identity_providers_come_from_the_environment_alone(https: dict[str, object]) -> None:
+    told = {"ISSUER": "https://account.example", "NAME": "UiTiD", "CLIENT_ID": "us", "CLIENT_SECRET": "secret"}
+    named = {f"OIDC_UITID_{name}": value for name, value in told.items()}
+    with_one = read({"SITE_URL": "https://leerkaart.example", "OIDC_PROVIDERS": "uitid", **named})
+
+    assert https["SOCIALACCOUNT_PROVIDERS"] == {"openid_connect": {"APPS": [], "OAUTH_PKCE_ENABLED": True}}
+    assert [app["name"] for app in with_one["SOCIALACCOUNT_PROVIDERS"]["openid_connect"]["APPS"]] == ["UiTiD"]  # type: ignore[index]
+    assert (https["SOCIALACCOUNT_STORE_TOKENS"], https["SOCIALACCOUNT_LOGIN_ON_GET"]) == (False, False)
+    assert https["SOCIALACCOUNT_EMAIL_AUTHENTICATION"] is False

@@ -8,8 +8,10 @@ from playwright.sync_api import ConsoleMessage, Page
 from pytest_django.live_server_helper import LiveServer
 
 from enrollment.models import ProviderAccount
+from libraries.cards.checks import Answer, Outcome, Step, StepName, Trouble, Walk
 from libraries.models import User
-from tests.factories import make_coordinator, make_librarian
+from tests.card_systems import answer_in_place_of
+from tests.factories import make_coordinator, make_librarian, make_system
 from tests.workplace import Scene, make_scene, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -25,7 +27,7 @@ def scene() -> Scene:
 def pages_of(scene: Scene) -> list[str]:
     lists = [
         *("catalog_provider", "catalog_programme", "catalog_area", "catalog_course", "catalog_listing"),
-        *("libraries_institution", "libraries_library", "libraries_user"),
+        *("libraries_institution", "libraries_library", "libraries_librarysystem", "libraries_user"),
     ]
     account = ProviderAccount.objects.latest("pk")
     return [
@@ -42,6 +44,8 @@ def pages_of(scene: Scene) -> list[str]:
         reverse("admin:libraries_roster_change", args=[scene.rosters[0].pk]),
         reverse("admin:libraries_institution_change", args=[scene.own.pk]),
         reverse("admin:libraries_institution_history", args=[scene.own.pk]),
+        reverse("admin:libraries_librarysystem_change", args=[scene.own.system.pk]),
+        reverse("admin:libraries_librarysystem_test", args=[scene.own.system.pk]),
         reverse("admin:catalog_programme_change", args=[scene.programme.pk]),
         reverse("admin:enrollment_enrollment_disputes"),
         reverse("admin:enrollment_enrollment_priorities"),
@@ -111,6 +115,38 @@ def test_librarian_at_work_with_a_clean_console(page: Page, live_server: LiveSer
     page.set_input_files("input[type=file]", {"name": "cards.csv", "mimeType": "text/csv", "buffer": content})
     page.get_by_role("button", name="Send the file").click()
     assert page.locator("#report").inner_text() == "Checked: nothing has changed"
+    assert said == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_librarian_tests_the_library_system_and_asks_it_about_a_card(
+    page: Page, live_server: LiveServer, scene: Scene, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_system(scene.own)
+    failed = Walk((Step(StepName.CONNECT), Step(StepName.TLS, Trouble.TLS_EXPIRED)))
+    system = answer_in_place_of("sip2", monkeypatch)
+    said = go_in(page, live_server, make_librarian(scene.own))
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"{live_server.url}/en/admin/libraries/librarysystem/{scene.own.system.pk}/change/")
+    page.get_by_role("button", name="Test it now").click()
+    assert page.locator(".walk .tag").all_inner_texts() == ["works"]
+
+    monkeypatch.setattr(system, "walk", lambda question: failed)
+    page.get_by_label("Number of a test card").fill("2199 0001")
+    page.get_by_label("PIN of the test card").fill("1234")
+    page.get_by_role("button", name="Test it now").click()
+    assert page.locator(".walk .tag").all_inner_texts() == ["works", "failed"]
+    assert page.get_by_label("PIN of the test card").input_value() == ""
+    assert "2199" not in page.url
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+
+    monkeypatch.setattr(system, "walk", lambda question: Walk(failed.steps[:1], Answer(Outcome.CONFIRMED)))
+    page.goto(f"{live_server.url}/en/admin/enrollment/enrollment/{scene.ada.pk}/change/")
+    page.get_by_role("button", name="Ask the library system about this card").click()
+    assert page.locator(".notice b").inner_text() == "The card is known and good."
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    page.get_by_role("button", name="Confirm the card").click()
+    assert page.locator(".messagelist").inner_text() == "1 card is confirmed."
     assert said == []
 
 

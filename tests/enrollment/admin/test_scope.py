@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount, SeatPool, Share
-from libraries.models import Card, Institution, Library, Roster, RosterEntry, StaffRole, User
+from libraries.models import Card, Institution, Library, LibrarySystem, Roster, RosterEntry, StaffRole, User
 from tests.factories import make_coordinator, make_librarian, make_library, make_staff
 from tests.workplace import CANARIES, Scene, make_scene, sign_in
 
@@ -30,9 +30,14 @@ def lin(scene: Scene) -> Client:
     return sign_in(make_librarian(scene.own))
 
 
+# The pages of one application.
+SINGLE = ("act", "merge", "card", "look_up", "address", "sheet")
+
+
 def addresses() -> Iterator[str]:
     """Every page of every list and of every row there is, whoever it belongs to, and the pages beside them."""
     yield from (reverse("admin:index"), reverse("admin:enrollment_enrollment_disputes"))
+    yield reverse("admin:enrollment_enrollment_desk")
     yield from (reverse("admin:libraries_roster_upload"), reverse("admin:jsi18n"), reverse("admin:password_change"))
     for label in ("catalog", "enrollment", "libraries"):
         yield reverse("admin:app_list", args=[label])
@@ -42,7 +47,9 @@ def addresses() -> Iterator[str]:
         for pk in model._default_manager.values_list("pk", flat=True):
             yield from (reverse(f"{name}_{page}", args=[pk]) for page in ("change", "history", "delete"))
     for pk in Enrollment.objects.values_list("pk", flat=True):
-        yield from (reverse(f"admin:enrollment_enrollment_{page}", args=[pk]) for page in ("act", "merge", "card"))
+        yield from (reverse(f"admin:enrollment_enrollment_{page}", args=[pk]) for page in SINGLE)
+    for pk in LibrarySystem.objects.values_list("pk", flat=True):
+        yield reverse("admin:libraries_librarysystem_test", args=[pk])
     for pool in SeatPool.objects.all():
         yield from (reverse(f"admin:enrollment_seatpool_{page}", args=[pool.pk]) for page in ("cap", "close", "reopen"))
     for pk in ProviderAccount.objects.values_list("pk", flat=True):
@@ -131,6 +138,7 @@ def test_foreign_rows_are_as_if_they_were_not_there(scene: Scene, lin: Client) -
         "libraries_institution": scene.foreign.pk,
         "libraries_library": Library.objects.get(institution=scene.foreign).pk,
         "libraries_roster": scene.rosters[1].pk,
+        "libraries_librarysystem": LibrarySystem.objects.get(institution=scene.foreign).pk,
         "enrollment_share": scene.cy.share_id,
         "enrollment_event": Event.objects.filter(institution_id=scene.foreign.pk).latest("pk").pk,
         "enrollment_letter": Letter.objects.filter(enrollment=scene.cy).latest("pk").pk,
@@ -169,6 +177,12 @@ def forged(scene: Scene) -> Iterator[tuple[str, dict[str, Any]]]:
     yield reverse("admin:enrollment_enrollment_disputes"), {"card": str(scene.cy.card_id)}
     both = {"other_id": str(scene.cy.user_id), "keep": str(scene.cy.user_id), "words": "The same."}
     yield from ((reverse("admin:enrollment_enrollment_merge", args=[each]), both) for each in (pk, scene.ada.pk))
+    yield from (
+        (reverse("admin:enrollment_enrollment_look_up", args=[each]), {"card": str(scene.cy.card_id)})
+        for each in (pk, scene.ada.pk)
+    )
+    for system in LibrarySystem.objects.filter(institution=scene.foreign).values_list("pk", flat=True):
+        yield reverse("admin:libraries_librarysystem_test", args=[system]), {"kind": "sip2", "number": "1", "pin": "1"}
     pool = scene.programme.pool.pk
     yield reverse("admin:enrollment_seatpool_cap", args=[pool]), {"cap": "50", "reason": "More.", "apply": "yes"}
     account = ProviderAccount.objects.get(user=scene.cy.user).pk

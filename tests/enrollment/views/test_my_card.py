@@ -115,7 +115,7 @@ def test_wrong_birth_date_is_said_and_tried_only_so_often(visit: Client, ada: En
     answers = [visit.post(address, told) for _ in range(12)]
     assert "Your library does not find this card." in words_of(answers[0])
     assert [answer.status_code for answer in answers[-2:]] == [429, 429]
-    assert "Please wait an hour and try again." in words_of(answers[-1])
+    assert "This card was tried too often. Please wait an hour, or ask at the desk" in words_of(answers[-1])
 
 
 def test_unknown_library_shows_the_list(visit: Client, ada: Enrollment) -> None:

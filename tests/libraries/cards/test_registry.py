@@ -5,8 +5,9 @@ from datetime import date
 import pytest
 
 from libraries.cards.checks import Answer, Outcome, Question
-from libraries.cards.registry import Setup, UnknownKind, check_for
+from libraries.cards.registry import Setup, UnknownKind, check_for, system_for
 from libraries.cards.roster import RosterFacts, hash_fact
+from libraries.cards.systems import SystemFacts
 from libraries.models import Institution
 
 QUESTION = Question(number="2100", second_fact="18/05/1993", last_name="Peeters", on=date(2026, 7, 1))
@@ -36,9 +37,24 @@ def test_roster_check_tells_unknown_cards_where_the_institution_chose_so() -> No
     assert check_for("roster", setup).ask(QUESTION) == Answer(Outcome.UNKNOWN)
 
 
-@pytest.mark.parametrize("kind", Institution.CardCheck.values)
-def test_every_kind_an_institution_may_have_is_known(kind: str) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in Institution.CardCheck if kind not in Institution.ASKED])
+def test_every_kind_that_asks_no_system_is_known(kind: str) -> None:
     assert check_for(kind, Setup(institution_id=1)).asks_pin is False
+
+
+@pytest.mark.parametrize("kind", Institution.ASKED)
+def test_kind_that_asks_a_system_is_told_how_it_is_reached(kind: str) -> None:
+    setup = Setup(institution_id=1, system=SystemFacts(institution_id=1, address="sip.example", asks_pin=False))
+    for check in (check_for(kind, setup), system_for(kind, setup)):
+        assert (check.needs_second_fact, check.asks_pin) == (False, False)
+    with pytest.raises(UnknownKind, match="without settings"):
+        check_for(kind, Setup(institution_id=1))
+
+
+@pytest.mark.parametrize("kind", ["by_hand", "roster"])
+def test_kind_that_asks_no_system_has_none(kind: str) -> None:
+    with pytest.raises(UnknownKind, match=kind):
+        system_for(kind, Setup(institution_id=1))
 
 
 def test_unknown_kind_is_refused() -> None:

@@ -15,7 +15,6 @@ from django.conf import LazySettings
 from django.core.management import call_command
 from django.db import transaction
 from django.db.models import Count, F, Q
-from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
 from catalog.models import Course, Listing
@@ -23,10 +22,11 @@ from enrollment.models import CapChange, Enrollment, Event, Letter, ProviderAcco
 from enrollment.reports.audit import audit
 from enrollment.reports.offer import on_offer
 from libraries import membership, scoping
-from libraries.cards.checks import Outcome
-from libraries.models import Card, Institution, Library, User
+from libraries.cards.checks import Outcome, Question
+from libraries.models import Card, Institution, Library, LibrarySystem, User
 from portal.sandbox import demo_catalog, demo_world
 from portal.sandbox.accounts import DEMO_ACCOUNTS, DEMO_CARDS
+from portal.sandbox.library_cards import TO_TRY, Condition, cards_of
 from tests.platform_server import RunningPlatform, running_platform
 
 TODAY = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -112,7 +112,7 @@ def test_history_of_each_is_in_order_and_ends_where_it_stands(pool: SeatPool) ->
 
 
 def test_every_rule_of_the_seats_holds(pool: SeatPool) -> None:
-    assert [finding.check.name for finding in audit(now=timezone.now()) if not finding.holds] == []
+    assert [finding.check.name for finding in audit(now=TODAY) if not finding.holds] == []
 
 
 def test_nothing_happened_in_the_future(pool: SeatPool) -> None:
@@ -157,11 +157,23 @@ def test_staff_can_sign_in_and_do_their_work(pool: SeatPool) -> None:
 def test_demo_cards_do_what_they_say(pool: SeatPool) -> None:
     antwerp = Institution.objects.get(slug="antwerpen")
     for card in DEMO_CARDS:
-        answer = membership.ask(
-            antwerp, number=card.number, second_fact=card.born, last_name="Peeters", on=TODAY.date()
-        )
+        question = Question(number=card.number, second_fact=card.born, last_name="Peeters", on=TODAY.date())
+        answer = membership.ask(antwerp, question)
         wanted = Outcome.BY_HAND if not card.born else Outcome.CONFIRMED if card.valid else Outcome.EXPIRED
         assert answer.outcome == wanted
+
+
+def test_library_system_of_kortrijk_knows_its_members_and_can_be_asked(pool: SeatPool) -> None:
+    kortrijk = Institution.objects.get(slug="kortrijk")
+    numbers = set(Card.objects.filter(institution=kortrijk).values_list("number", flat=True))
+    good = [card.number for card in cards_of(Condition.GOOD)]
+    assert len(numbers) > 100
+    assert numbers <= set(good[TO_TRY:])
+    assert set(Card.objects.filter(institution=kortrijk).values_list("state", "decided_how")) == {("confirmed", "sip2")}
+    facts = membership.facts_of(kortrijk)
+    assert facts is not None
+    assert (facts.address, facts.port, facts.tls, facts.login) == ("127.0.0.1", 9, False, "leerkaart")
+    assert (facts.asks_pin, facts.asks_expiry, facts.missing_secrets, facts.private) == (True, True, False, True)
 
 
 def test_every_librarian_has_cards_to_look_at(pool: SeatPool) -> None:
@@ -180,9 +192,10 @@ def test_second_start_keeps_everything_and_is_quick(world: RunningPlatform, pool
     assert world.calls()["by_method"] == {"POST": 1352}
 
 
-def test_platform_is_found_where_it_is_now(pool: SeatPool, settings: LazySettings) -> None:
-    settings.SANDBOX_PLATFORM_URL = "http://127.0.0.1:8"
+def test_platform_and_library_system_are_found_where_they_are_now(pool: SeatPool, settings: LazySettings) -> None:
+    settings.SANDBOX_PLATFORM_URL, settings.SANDBOX_LIBRARY_PORT = "http://127.0.0.1:8", 7
     demo_world.load(now=TODAY)
+    assert LibrarySystem.objects.get().port == 7
     pool.programme.provider.refresh_from_db()
     provider = pool.programme.provider
     assert (provider.base_url, provider.start_url) == ("http://127.0.0.1:8/v2", "http://127.0.0.1:8")

@@ -15,6 +15,8 @@ from django.test import Client
 from django.urls import reverse
 
 from portal.sandbox.accounts import DEMO_ACCOUNTS, DEMO_CARDS
+from portal.sandbox.library_cards import CARDS, TO_TRY, Condition, cards_of
+from portal.sandbox.library_faults import FaultFile, Kind
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -105,6 +107,37 @@ def test_index_shows_every_account_and_card(client: Client) -> None:
     assert any(code in html for code in codes)
 
 
+def test_index_shows_cards_that_the_library_system_knows(client: Client) -> None:
+    html = client.get("/en/sandbox/").content.decode()
+    row = '<th scope="row">{}</th><td>{}</td><td>{}</td>'
+    good, without = cards_of(Condition.GOOD)[0], cards_of(Condition.WITHOUT_PIN)[0]
+    assert row.format(good.number, good.pin, "is confirmed at once") in html
+    assert row.format(without.number, "none", "has no PIN, so that nothing proves whose it is") in html
+    shown = {card.condition for card in CARDS.values() if card.number in html}
+    assert shown == set(Condition)
+    assert [card.number for card in cards_of(Condition.GOOD)[TO_TRY:] if card.number in html] == []
+
+
+def test_every_fault_is_switched_on_and_off(settings: LazySettings, client: Client, tmp_path: Path) -> None:
+    settings.SANDBOX_LIBRARY_FAULT = tmp_path / "fault"
+    file = FaultFile(settings.SANDBOX_LIBRARY_FAULT)
+    for kind in (*Kind, None):
+        answer = client.post("/en/sandbox/fault/", {"fault": kind or ""})
+        assert (answer.status_code, answer["Location"]) == (302, "/en/sandbox/#faults")
+        assert file.read() == kind
+        assert f'value="{kind or ""}" id="id_fault_{[None, *Kind].index(kind)}" checked' in (
+            client.get("/en/sandbox/").content.decode()
+        )
+    assert client.post("/en/sandbox/fault/", {"fault": "fire"}).status_code == 400
+    assert file.read() is None
+
+
+def test_fault_is_not_switched_from_elsewhere(settings: LazySettings, tmp_path: Path) -> None:
+    settings.SANDBOX_LIBRARY_FAULT = tmp_path / "fault"
+    assert Client(enforce_csrf_checks=True).post("/sandbox/fault/", {"fault": "down"}).status_code == 403
+    assert not settings.SANDBOX_LIBRARY_FAULT.exists()
+
+
 def test_platform_page_is_where_the_platform_is(settings: LazySettings, client: Client) -> None:
     settings.SANDBOX_PLATFORM_URL = "http://127.0.0.1:8399"
     answer = client.get(reverse("sandbox_platform"))
@@ -119,7 +152,7 @@ django.setup()
 from django.core.exceptions import ImproperlyConfigured
 from django.conf import settings
 from django.urls import Resolver404, resolve
-for name in ("views", "urls", "demo_world", "demo_catalog", "demo_people"):
+for name in ("views", "urls", "library_page", "demo_world", "demo_catalog", "demo_people"):
     try:
         importlib.import_module(f"portal.sandbox.{name}")
     except ImproperlyConfigured:
@@ -129,7 +162,7 @@ for path in ("/sandbox/", "/en/sandbox/", "/sandbox/mail/", "/sandbox/mail.json"
         resolve(path)
     except Resolver404:
         print(path, "is nowhere")
-print(hasattr(settings, "SANDBOX_MAIL"), hasattr(settings, "SANDBOX_PLATFORM_URL"))
+print([name for name in dir(settings) if name.startswith("SANDBOX")])
 """
 
 
@@ -151,6 +184,7 @@ def test_nothing_of_the_sandbox_is_there_when_it_is_off() -> None:
     assert done.stdout.splitlines() == [
         "views refuses",
         "urls refuses",
+        "library_page refuses",
         "demo_world refuses",
         "demo_catalog refuses",
         "demo_people refuses",
@@ -159,7 +193,7 @@ def test_nothing_of_the_sandbox_is_there_when_it_is_off() -> None:
         "/sandbox/mail/ is nowhere",
         "/sandbox/mail.json is nowhere",
         "/sandbox/codes.json is nowhere",
-        "False False",
+        "['SANDBOX']",
     ], done.stderr
 
 

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("libraries", "0004_library_systems"),
+        ("libraries", "0005_addresses_at_the_desk"),
     ]
 
     operations = [

@@ -1,0 +1,167 @@
+"""A system that did not answer is asked until it does; then members come back with the PIN, or a librarian looks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from catalog.models import Programme
+from enrollment import asking_again, card_checking, drafts, moving
+from enrollment.models import Enrollment, Event, Letter
+from libraries.cards.checks import Answer, Outcome, Trouble
+from libraries.models import Card, Institution, Library, LibrarySystem
+from tests.card_systems import PIN, AnsweringSystem, answer_in_place_of
+from tests.factories import (
+    ADDRESS,
+    NOW,
+    make_institution,
+    make_librarian,
+    make_library,
+    make_member,
+    make_programme,
+    make_system,
+)
+from tests.letters import check_complete
+
+pytestmark = pytest.mark.django_db
+
+State = Enrollment.State
+DOWN = Answer(Outcome.NO_ANSWER, trouble=Trouble.TIMED_OUT)
+LATER = NOW + timedelta(minutes=10)
+
+
+@pytest.fixture
+def kortrijk() -> Institution:
+    return make_system(make_institution("kortrijk")).institution
+
+
+@pytest.fixture
+def library(kortrijk: Institution) -> Library:
+    return make_library("Kortrijk", kortrijk)
+
+
+@pytest.fixture
+def system(monkeypatch: pytest.MonkeyPatch) -> AnsweringSystem:
+    """Down until a test says otherwise."""
+    system = answer_in_place_of("sip2", monkeypatch)
+    system.otherwise = DOWN
+    return system
+
+
+@pytest.fixture
+def programme(library: Library) -> Programme:
+    return make_programme()
+
+
+@pytest.fixture
+def ada(programme: Programme, library: Library, system: AnsweringSystem) -> Enrollment:
+    return make_member(programme=programme, library=library, number="21000001", now=NOW, pin=PIN)
+
+
+def ask_again() -> int:
+    return asking_again.ask_again(now=LATER)
+
+
+def letters() -> list[tuple[str, str]]:
+    found = Letter.objects.filter(kind=Letter.Kind.CARD_TO_PROVE).order_by("id")
+    return list(found.values_list("user__email", "kind"))
+
+
+def test_as_long_as_it_is_silent_nothing_changes(ada: Enrollment) -> None:
+    assert (ask_again(), letters()) == (0, [])
+    ada.card.refresh_from_db()
+    assert ada.card.unanswered_since == NOW
+
+
+def test_once_it_answers_everybody_who_waits_is_asked_back_once(
+    ada: Enrollment, system: AnsweringSystem, programme: Programme, library: Library
+) -> None:
+    make_member("bo@example.test", programme=programme, library=library, pin=PIN, now=NOW + timedelta(minutes=1))
+    system.otherwise = Answer(Outcome.UNKNOWN)
+    assert (ask_again(), ask_again()) == (2, 0)
+    assert letters() == [("ada@example.test", "card_to_prove"), ("bo@example.test", "card_to_prove")]
+    assert system.looked_up == ["21000001"]
+    assert Card.objects.filter(unanswered_since__isnull=False).count() == 0
+    assert Event.objects.filter(kind=Event.Kind.CARD_ANSWERED).count() == 2
+
+
+def test_without_the_pin_nothing_is_decided(ada: Enrollment, system: AnsweringSystem) -> None:
+    system.otherwise = Answer(Outcome.CONFIRMED)
+    ask_again()
+    ada.refresh_from_db()
+    assert (ada.state, ada.card.state) == (State.HELD, Card.State.CLAIMED)
+
+
+def test_member_who_comes_back_has_the_seat_at_once(ada: Enrollment, system: AnsweringSystem) -> None:
+    system.otherwise = Answer(Outcome.CONFIRMED)
+    ask_again()
+    told = moving.NewCard(library=ada.card.library, number=ada.card.number, pin=PIN)
+    changed = moving.change_card(enrollment_id=ada.pk, told=told, by=ada.user, address=ADDRESS, now=LATER)
+    assert (changed.state, changed.card_id, changed.card.state) == (State.SEATED, ada.card_id, Card.State.CONFIRMED)
+    assert drafts.compose(Letter.objects.get(kind=Letter.Kind.CARD_TO_PROVE)) is None
+
+
+def test_where_a_librarian_looks_nobody_is_asked_back(ada: Enrollment, system: AnsweringSystem) -> None:
+    LibrarySystem.objects.update(when_down=LibrarySystem.WhenDown.LIBRARIAN)
+    system.otherwise = Answer(Outcome.CONFIRMED)
+    assert (ask_again(), letters()) == (0, [])
+    assert Card.objects.filter(unanswered_since__isnull=False).count() == 0
+
+
+def test_librarian_who_was_quicker_ends_the_waiting(ada: Enrollment, system: AnsweringSystem) -> None:
+    card_checking.confirm(card_id=ada.card_id, by=make_librarian(ada.card.institution), now=LATER)
+    system.otherwise = Answer(Outcome.CONFIRMED)
+    assert (ask_again(), letters(), system.looked_up) == (0, [], [])
+
+
+def test_one_silent_system_does_not_hold_up_another(
+    ada: Enrollment, system: AnsweringSystem, programme: Programme, library: Library
+) -> None:
+    other = make_library("Dilbeek", make_system(make_institution("dilbeek")).institution)
+    programme.pool.shares.create(institution=other.institution)
+    make_member("cy@example.test", programme=programme, library=other, number="31000001", pin=PIN, now=NOW)
+    system.answers["31000001"] = Answer(Outcome.CONFIRMED)
+    assert ask_again() == 1
+    assert letters() == [("cy@example.test", "card_to_prove")]
+
+
+def test_new_card_is_asked_about_too_and_the_old_one_stays(
+    ada: Enrollment, system: AnsweringSystem, library: Library
+) -> None:
+    system.otherwise = Answer(Outcome.CONFIRMED)
+    told = moving.NewCard(library=library, number="21000001", pin=PIN)
+    moving.change_card(enrollment_id=ada.pk, told=told, by=ada.user, address=ADDRESS, now=NOW)
+    system.otherwise = DOWN
+    other = moving.NewCard(library=library, number="21000009", pin=PIN)
+    waiting = moving.change_card(enrollment_id=ada.pk, told=other, by=ada.user, address=ADDRESS, now=NOW)
+    assert (waiting.state, waiting.card.number, waiting.next_card and waiting.next_card.number) == (
+        State.SEATED, "21000001", "21000009",
+    )  # fmt: skip
+    system.otherwise = Answer(Outcome.CONFIRMED)
+    assert (ask_again(), letters()) == (1, [("ada@example.test", "card_to_prove")])
+
+
+def test_institution_that_went_back_to_looking_by_hand_waits_for_nothing(
+    ada: Enrollment, system: AnsweringSystem, kortrijk: Institution
+) -> None:
+    Institution.objects.filter(pk=kortrijk.pk).update(card_check=Institution.CardCheck.BY_HAND)
+    assert (ask_again(), letters(), system.looked_up) == (0, [], [])
+    assert Card.objects.filter(unanswered_since__isnull=False).count() == 0
+
+
+@pytest.mark.parametrize("language", ["nl", "fr", "en"])
+def test_letter_says_what_to_do_in_the_language_of_the_reader(
+    ada: Enrollment, system: AnsweringSystem, language: str
+) -> None:
+    told = Letter.objects.get(kind=Letter.Kind.SEAT_HELD)
+    words = {
+        "nl": "Dan geef je je pincode nog eens",
+        "fr": "Vous donnerez alors encore une fois",
+        "en": "your PIN once more",
+    }
+    assert words[language] in check_complete(told, language, page="my")
+    system.otherwise = Answer(Outcome.CONFIRMED)
+    ask_again()
+    letter = Letter.objects.get(kind=Letter.Kind.CARD_TO_PROVE)
+    check_complete(letter, language, page=f"my/{ada.pk}/card/proof")
