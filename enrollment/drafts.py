@@ -4,39 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
-from django.db.models import Count, Min
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, override
+from django.utils.translation import override
 
-from enrollment import lapsing, reminding, renewing, scarcity, using, waiting_list
-from enrollment.models import Enrollment, Event, EventNote, Letter, ProviderAccount, SeatPool
+from enrollment import lapsing, renewing, using, waiting_list
+from enrollment.drafting import Draft, one_line
+from enrollment.models import Enrollment, Event, EventNote, Letter, ProviderAccount
 from enrollment.reports import proofs
 from enrollment.reports.prospect import prospect_of
-from libraries import scoping
-from libraries.models import Card
+from enrollment.staff_drafts import TO_STAFF
+from libraries.models import Card, Doubt
 
 State = Enrollment.State
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """What a letter says now; its words are in templates/emails/<kind>.txt, for both its parts."""
-
-    subject: str
-    leads_to: str = "my_place"
-    arguments: tuple[Any, ...] = ()
-    query: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
 
 
 class NotYet(Exception):
@@ -65,12 +54,12 @@ def _of_staff(letter: Letter) -> Draft | None:
 
 
 def _message(letter: Letter, draft: Draft) -> EmailMultiAlternatives:
-    subject, language = _one_line(draft.subject), letter.user.language
+    subject, language = one_line(draft.subject), letter.user.language
     words = draft.facts | {
         "subject": subject,
         "language": language,
         # Who reads it may be a stranger, as long as the address is not proved.
-        "first_name": _one_line(letter.user.first_name) if letter.user.address_proved_at else "",
+        "first_name": one_line(letter.user.first_name) if letter.user.address_proved_at else "",
         "link": _link(draft.leads_to, *draft.arguments) + draft.query,
         "site": settings.SITE_URL,
         "help_link": _link("help"),
@@ -97,9 +86,9 @@ def _render(kind: str, words: dict[str, Any], layout: str) -> str:
 def _common(enrollment: Enrollment) -> dict[str, Any]:
     programme = enrollment.pool.programme
     return {
-        "programme": _one_line(programme.name),
-        "provider": _one_line(programme.provider.name),
-        "library": _one_line(enrollment.card.library.name),
+        "programme": one_line(programme.name),
+        "provider": one_line(programme.provider.name),
+        "library": one_line(enrollment.card.library.name),
         "enrollment": enrollment,
         # From then on nobody is asked to apply again, and what is given back is nobody else's.
         "closed": programme.is_closed_on(timezone.localdate()),
@@ -109,10 +98,6 @@ def _common(enrollment: Enrollment) -> dict[str, Any]:
 def _link(name: str, *arguments: Any) -> str:
     """In the language of the letter; the site's address never comes from a request."""
     return f"{settings.SITE_URL}{reverse(name, args=arguments)}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 # --- What each kind says to a member ---
@@ -202,7 +187,8 @@ def card_expired(enrollment: Enrollment, letter: Letter) -> Draft | None:
         return None
     if enrollment.state == State.SEATED and until is None:
         return None
-    return Draft(subject=_("Your library card is no longer valid"), facts={"card": card, "until": until})
+    facts = {"card": card, "until": until, "says": letter.reason, "Says": Doubt.Says}
+    return Draft(subject=_("Your library card is no longer valid"), facts=facts)
 
 
 def _lapses_on(enrollment: Enrollment) -> date | None:
@@ -326,67 +312,4 @@ TO_MEMBERS: dict[Letter.Kind, Callable[[Enrollment, Letter], Draft | None]] = {
     Letter.Kind.MERGED: merged,
     Letter.Kind.ADDRESS_TO_PROVE: address_to_prove,
     Letter.Kind.ADDRESS_UNPROVED: address_to_prove,
-}
-
-# --- And to staff: in figures, without a word about anybody ---
-
-
-def holds_ending(letter: Letter) -> Draft | None:
-    """Not sent to whoever does not work there any more."""
-    if letter.institution is None or not scoping.may_decide_on(letter.user, letter.institution.pk):
-        return None
-    ending = reminding.ending_at(letter.institution.pk, now=timezone.now())
-    found = ending.aggregate(count=Count("pk"), first=Min("hold_until"))
-    if not found["count"]:
-        return None
-    subject = ngettext(
-        "%(count)d card is still to be checked", "%(count)d cards are still to be checked", found["count"]
-    )
-    return Draft(
-        subject=subject % found,
-        leads_to="admin:enrollment_enrollment_changelist",
-        query="?todo=lapsing",
-        facts={"institution": _one_line(letter.institution.name), **found},
-    )
-
-
-def places_scarce(letter: Letter) -> Draft | None:
-    """Not sent when another level has been reached by now: that has a letter of its own."""
-    pool = _pool_of(letter)
-    if pool is None or str(scarcity.level(pool)) != letter.reason:
-        return None
-    full = _("All places of “%(programme)s” are taken")
-    return _of_pool(pool, _("%(percent)d %% of the places of “%(programme)s” are taken") if pool.free else full)
-
-
-def queue_long(letter: Letter) -> Draft | None:
-    pool = _pool_of(letter)
-    if pool is None or not scarcity.is_long(pool, waiting := scarcity.waiting_for(pool)):
-        return None
-    subject = ngettext(
-        "%(waiting)d person waits for “%(programme)s”", "%(waiting)d people wait for “%(programme)s”", waiting
-    )
-    return _of_pool(pool, subject)
-
-
-def _pool_of(letter: Letter) -> SeatPool | None:
-    """None where the reader may do nothing about it any more."""
-    return letter.pool if scoping.may(letter.user, scoping.Role.COORDINATOR) else None
-
-
-def _of_pool(pool: SeatPool, subject: str) -> Draft:
-    facts = {
-        "programme": _one_line(pool.programme.name),
-        "pool": pool,
-        "percent": pool.taken * 100 // max(pool.limit, 1),
-        "waiting": scarcity.waiting_for(pool),
-    }
-    page = "admin:enrollment_seatpool_change"
-    return Draft(subject=subject % facts, leads_to=page, arguments=(pool.pk,), facts=facts)
-
-
-TO_STAFF: dict[Letter.Kind, Callable[[Letter], Draft | None]] = {
-    Letter.Kind.HOLDS_ENDING: holds_ending,
-    Letter.Kind.PLACES_SCARCE: places_scarce,
-    Letter.Kind.QUEUE_LONG: queue_long,
 }

@@ -3,7 +3,8 @@ grace. Whoever waits keeps the place, and the card is checked again."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 
 from django.db.models import DateField, Exists, ExpressionWrapper, F, OuterRef, Q
 from django.utils import timezone
@@ -42,19 +43,54 @@ def end_lapsed(*, now: datetime) -> int:
 
 
 @seats.transition
+def cut_short(card_id: int, *, last_day: date, why: str, now: datetime) -> bool:
+    """Its library says that a confirmed card is no longer good: from here on it is like one whose last day was this
+    one. `why` is a code of Doubt.Says. Says whether it was still confirmed and good."""
+    _pools, card = _lock(card_id)
+    if not card.is_proved_on(timezone.localdate(now)):
+        return False
+    membership.cut_short(card, last_day=last_day)
+    _tell_expired(card, why=why, now=now)
+    return True
+
+
+@seats.transition
+def note_good(card_id: int, *, valid_until: date | None, now: datetime) -> None:
+    """Its library says, asked again, that the card is good; until when, where it told. A card that has run out is
+    confirmed again."""
+    pools, card = _lock(card_id)
+    before = card.valid_until
+    if membership.renew(card, valid_until=valid_until, now=now):
+        card_checking.carry(pools, card, by=None, now=now)
+        rivalry.allocate(pools, now=now)
+    elif before is not None and card.valid_until != before and card.is_valid_on(before):
+        _record(Event.Kind.CARD_EXTENDED, card, now=now)
+
+
+@seats.transition
 def _expire(card_id: int, *, now: datetime) -> bool:
     _pools, card = _lock(card_id)
     if card.state != Card.State.CONFIRMED or card.is_valid_on(timezone.localdate(now)):
         return False
     expired = membership.expire(card, now=now)
-    kind = Event.Kind.CARD_EXPIRED if expired else Event.Kind.CARD_EXTENDED
+    if expired:
+        _tell_expired(card, now=now)
+    else:
+        _record(Event.Kind.CARD_EXTENDED, card, now=now)
+    return expired
+
+
+def _tell_expired(card: Card, *, why: str = "", now: datetime) -> None:
+    touched = _record(Event.Kind.CARD_EXPIRED, card, why=why, now=now)
+    minding = _minding().filter(pk__in=[enrollment.pk for enrollment in touched])
+    Letter.objects.owe_each(Letter.Kind.CARD_EXPIRED, minding, now=now, reason=why)
+
+
+def _record(kind: Event.Kind, card: Card, *, why: str = "", now: datetime) -> Sequence[Enrollment]:
     touched = rivalry.open_enrollments(card)
     for enrollment in touched:
-        history.record(kind, now=now, enrollment=enrollment, institution_id=card.institution_id)
-    if expired:
-        minding = _minding().filter(pk__in=[enrollment.pk for enrollment in touched])
-        Letter.objects.owe_each(Letter.Kind.CARD_EXPIRED, minding, now=now)
-    return expired
+        history.record(kind, now=now, enrollment=enrollment, institution_id=card.institution_id, reason=why)
+    return touched
 
 
 @seats.transition

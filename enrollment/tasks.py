@@ -17,8 +17,10 @@ from enrollment import (
     lapsing,
     letters,
     provisioning,
+    rechecking,
     reminding,
     renewing,
+    roster_fetching,
     scarcity,
     using,
     waiting_list,
@@ -42,6 +44,16 @@ def provision_due() -> None:
 @shared_task
 def send_letters() -> None:
     _take_turns(send_letters, lambda: letters.send_next(now=timezone.now))
+
+
+@shared_task
+def recheck_cards() -> None:
+    _take_turns(recheck_cards, lambda: rechecking.recheck_next(now=timezone.now))
+
+
+@shared_task
+def fetch_rosters() -> None:
+    roster_fetching.fetch_due(now=timezone.now)
 
 
 @shared_task
@@ -93,6 +105,11 @@ def sweep_people() -> None:
 def ring() -> None:
     """Tell the workers that there is something to do. Call it after the commit; it never waits and never fails."""
     _bell.ring()
+
+
+def ring_for_rosters() -> None:
+    """The same for a list that is to be fetched now, and not only at night."""
+    _publish(fetch_rosters)
 
 
 def _ring() -> None:

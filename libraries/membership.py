@@ -159,6 +159,27 @@ def relist(card: Card, *, now: datetime) -> bool:
     return True
 
 
+def cut_short(card: Card, *, last_day: date) -> None:
+    """A confirmed card is no longer good, says its library: it has to be looked at again, as if this had been its last
+    day all along."""
+    card.valid_until = last_day
+    _ask_again(card)
+    card.save()
+
+
+def renew(card: Card, *, valid_until: date | None, now: datetime) -> bool:
+    """Its library says that the card, proved before, is good; until when, where it told. Says whether it had run out
+    and is confirmed again now."""
+    has_run_out = card.state == Card.State.CLAIMED and card.has_run_out
+    if has_run_out:
+        _decide(card, Card.State.CONFIRMED, how=card.institution.card_check, by=None, now=now)
+    elif card.state != Card.State.CONFIRMED:
+        return False
+    card.valid_until = valid_until or _unless_over(card, timezone.localdate(now))
+    card.save()
+    return has_run_out
+
+
 def lapse(card: Card, *, how: str, now: datetime) -> None:
     """The card no longer stands for its number."""
     _decide(card, Card.State.LAPSED, how=how, by=None, now=now)

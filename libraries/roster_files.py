@@ -71,6 +71,7 @@ _REFUSALS = {
         "last_name. Each name may be there once."
     ),
     "not_utf8": _("Line %(line)d is not UTF-8 text. Save the list again as “CSV UTF-8”."),
+    "mixed": _("Line %(line)d is written in another encoding than the lines before. Save the list as “CSV UTF-8”."),
     "binary": _("This is not a text file. Save the list as “CSV UTF-8”."),
     "too_big": _("The file is too big."),
     "too_many_lines": _("The file has too many lines."),
@@ -130,12 +131,17 @@ class _Layout:
 
 @dataclass
 class _Lines:
-    """The file's lines as text, one at a time, so that a huge file or line never sits in memory."""
+    """The file's lines as text, one at a time, so that a huge file or line never sits in memory.
+
+    UTF-8, or Windows-1252, in which Excel saves a plain CSV file: the first line with more than ASCII tells, and all
+    others have to be in the same.
+    """
 
     source: BinaryIO
     number: int = 0
     size: int = 0
     ended: bool = True
+    encoding: str = ""
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -148,10 +154,17 @@ class _Lines:
         self.size += len(line)
         self.ended = line.endswith(b"\n")
         self._require_sane(line)
-        try:
-            return line.decode()
-        except UnicodeDecodeError:
-            raise RosterRefused("not_utf8", line=self.number) from None
+        return line.decode() if line.isascii() else self._decoded(line)
+
+    def _decoded(self, line: bytes) -> str:
+        is_utf8 = _reads_as(line, "utf-8")
+        encoding = "utf-8" if is_utf8 else "cp1252"
+        if not is_utf8 and not _reads_as(line, "cp1252"):
+            raise RosterRefused("not_utf8", line=self.number)
+        if encoding != (self.encoding or encoding):
+            raise RosterRefused("mixed", line=self.number)
+        self.encoding = encoding
+        return line.decode(encoding)
 
     def _require_sane(self, line: bytes) -> None:
         if b"\0" in line:
@@ -162,6 +175,14 @@ class _Lines:
             raise RosterRefused("too_big")
         if self.number > MAX_LINES + 1:
             raise RosterRefused("too_many_lines")
+
+
+def _reads_as(line: bytes, encoding: str) -> bool:
+    try:
+        line.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class _Parser:

@@ -3,6 +3,7 @@
 import os
 
 from celery import Celery
+from celery.schedules import crontab
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
@@ -31,6 +32,8 @@ app.conf.update(
     task_routes={
         "enrollment.tasks.provision_due": {"queue": "provider"},
         "enrollment.tasks.send_letters": {"queue": "mail"},
+        "enrollment.tasks.recheck_cards": {"queue": "libraries"},
+        "enrollment.tasks.fetch_rosters": {"queue": "libraries"},
         "enrollment.tasks.ask_libraries": {"queue": "libraries"},
     },
     beat_schedule={
@@ -43,6 +46,14 @@ app.conf.update(
             "task": "enrollment.tasks.send_letters",
             "schedule": 15.0,
             "options": {"expires": 15},
+        },
+        # Each library system has its pause after every few cards: a short look whose pause is over.
+        "recheck-cards": {"task": "enrollment.tasks.recheck_cards", "schedule": 5.0, "options": {"expires": 5}},
+        # At night; by the hour, for lists that could not be had at first.
+        "fetch-rosters": {
+            "task": "enrollment.tasks.fetch_rosters",
+            "schedule": crontab(minute="17", hour="0-5"),
+            "options": {"expires": 1800},
         },
         "sweep-seats": {"task": "enrollment.tasks.sweep_seats", "schedule": 60.0, "options": {"expires": 60}},
         "ask-libraries": {"task": "enrollment.tasks.ask_libraries", "schedule": 60.0, "options": {"expires": 60}},

@@ -92,6 +92,8 @@ SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 # An upload is refused by the form above this many bytes; a roster of 165,000 lines is about 6 MB.
 ROSTER_MAX_BYTES = 32 * 1024 * 1024
+# Where files of institutions' lists of cards are laid, such as <short name>.csv; empty: nowhere.
+ROSTER_FOLDER = environment.optional("ROSTER_FOLDER")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 

@@ -19,16 +19,18 @@ MAY_IMPORT = {"catalog": (), "libraries": (), "enrollment": ("catalog", "librari
 # Inside an app and across: downwards or sideways only. A new module gets its place here.
 LAYERS = {
     "pages and commands": "admin views urls management templatetags accounts openid arriving",
-    "forms, reports, tasks, letters": "forms reports tasks letters drafts",
+    "forms, reports, tasks, letters": "forms reports tasks letters drafts drafting staff_drafts",
     "operations": (
         "applying at_the_desk asking asking_again moving new_cards card_checking rivalry ending renewing lapsing using"
         " announcing prioritizing waiting_list cap cap_plan closing provisioning reminding scarcity merging merge_plan"
         " roster_uploading membership rosters people address_codes system_checks identities"
+        " rechecking roster_fetching"
     ),
-    "rules": "seats share_moves eligibility history scoping limits guessing",
+    "rules": "seats share_moves eligibility history scoping limits guessing fuse",
     "models": "models",
     "adapters, which know no models": (
-        "provider cards covers shelf secrets privacy colors doorbell roster_files openid_requests openid_tokens"
+        "provider cards covers shelf secrets privacy colors doorbell roster_files roster_places"
+        " openid_requests openid_tokens"
     ),
 }
 LAYER_OF = {module: number for number, names in enumerate(LAYERS.values(), 1) for module in names.split()}

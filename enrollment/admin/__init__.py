@@ -1,5 +1,29 @@
 """The workplace's lists and forms. Catalog's are here too, because scope is a matter of libraries."""
 
-from enrollment.admin import accounts, applications, catalog, events, letters, pools, rosters, shares, systems
+from enrollment.admin import (
+    accounts,
+    applications,
+    catalog,
+    events,
+    letters,
+    pools,
+    rechecks,
+    roster_sources,
+    rosters,
+    shares,
+    systems,
+)
 
-__all__ = ["accounts", "applications", "catalog", "events", "letters", "pools", "rosters", "shares", "systems"]
+__all__ = [
+    "accounts",
+    "applications",
+    "catalog",
+    "events",
+    "letters",
+    "pools",
+    "rechecks",
+    "roster_sources",
+    "rosters",
+    "shares",
+    "systems",
+]

@@ -44,6 +44,7 @@ class SystemAdmin(ScopedAdmin):
         (_("Koha only"), {"fields": ("oauth",)}),
         (_("What members are asked"), {"fields": ("asks_pin", "pin_name")}),
         (_("When it is slow or down"), {"fields": ("timeout_seconds", "most_connections", "when_down")}),
+        (_("Proved cards, during the seat"), {"fields": ("recheck_days", "checks_per_minute")}),
     )
     readonly_fields = ("way", "secrets")
 

@@ -11,7 +11,7 @@ from enrollment.models.enrollment import Enrollment
 from enrollment.models.inserting import insert_each
 from enrollment.models.owed import OwedQuerySet, OwedWork, address_is_proved
 
-_TO_STAFF = ["holds_ending", "places_scarce", "queue_long"]
+_TO_STAFF = ["holds_ending", "places_scarce", "queue_long", "rechecks_stopped", "roster_stopped"]
 
 _OWE_POOL = """
 INSERT INTO enrollment_letter (kind, enrollment_id, user_id, reason, owed_at, due_at, version, attempts, trouble)
@@ -86,6 +86,8 @@ class Letter(OwedWork):
         HOLDS_ENDING = "holds_ending", _("held places end soon")
         PLACES_SCARCE = "places_scarce", _("few places are left")
         QUEUE_LONG = "queue_long", _("the queue is long")
+        RECHECKS_STOPPED = "rechecks_stopped", _("the check of proved cards has stopped")
+        ROSTER_STOPPED = "roster_stopped", _("a list of cards is not taken")
 
     # They name nobody: the address may be a stranger's.
     TO_ANYBODY = (Kind.ADDRESS_TO_PROVE, Kind.ADDRESS_UNPROVED)

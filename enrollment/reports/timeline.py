@@ -51,6 +51,10 @@ _WORDS = {
     **{choice.value: choice.label for choice in Institution.CardCheck},
     **{choice.value: choice.label for choice in Card.Refusal},
     **{choice.value: choice.label for choice in Enrollment.EndReason},
+    "doubts_believed": gettext_lazy("the library system was right"),
+    "doubts_forgotten": gettext_lazy("the library system was wrong: the cards are asked about again"),
+    "shrunk": gettext_lazy("it is much shorter than the one before"),
+    "cards_gone": gettext_lazy("many proved cards are no longer on it"),
     seats.WAS_HELD: gettext_lazy("it was held until then"),
 }
 _ASKED = (Event.Kind.SYSTEM_TESTED, Event.Kind.CARD_LOOKED_UP)

@@ -73,7 +73,6 @@ class Migration(migrations.Migration):
                     "port",
                     models.PositiveIntegerField(
                         default=6001,
-                        help_text="For SIP2 only.",
                         validators=[
                             django.core.validators.MinValueValidator(1),
                             django.core.validators.MaxValueValidator(65535),
@@ -94,14 +93,13 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[("cp850", "CP850"), ("utf-8", "UTF-8")],
                         default="cp850",
-                        help_text="SIP2 only.",
                         max_length=10,
                         verbose_name="letters are written in",
                     ),
                 ),
                 (
                     "checksums",
-                    models.BooleanField(default=True, help_text="SIP2 only.", verbose_name="messages carry a checksum"),
+                    models.BooleanField(default=True, verbose_name="messages carry a checksum"),
                 ),
                 (
                     "institution_code",
@@ -127,7 +125,7 @@ class Migration(migrations.Migration):
                     "terminal_secret_name",
                     models.CharField(
                         blank=True,
-                        help_text="SIP2 only, and rarely needed: the environment variable that holds the terminal password.",
+                        help_text="Rarely needed: the environment variable that holds the terminal password.",
                         max_length=100,
                         validators=[
                             django.core.validators.RegexValidator(
@@ -141,7 +139,7 @@ class Migration(migrations.Migration):
                     "oauth",
                     models.BooleanField(
                         default=False,
-                        help_text="Koha only; otherwise with name and password (Basic).",
+                        help_text="Otherwise with name and password (Basic).",
                         verbose_name="sign in with OAuth2 client credentials",
                     ),
                 ),
@@ -166,7 +164,7 @@ class Migration(migrations.Migration):
                     "asks_expiry",
                     models.BooleanField(
                         default=False,
-                        help_text="SIP2 only: costs a second question, whose answer holds more about the member (not kept).",
+                        help_text="The answer then holds more about the member, of which nothing is kept.",
                         verbose_name="ask until when the card is valid",
                     ),
                 ),

@@ -1,9 +1,11 @@
 from libraries.models.address_code import AddressCode
 from libraries.models.attempt import Attempt
 from libraries.models.card import Card
+from libraries.models.doubt import Doubt
 from libraries.models.institution import Institution, Library
-from libraries.models.library_system import LibrarySystem
+from libraries.models.library_system import LibrarySystem, Rechecking
 from libraries.models.roster import Roster, RosterEntry
+from libraries.models.roster_source import RosterSource
 from libraries.models.staff_role import StaffRole
 from libraries.models.user import User
 
@@ -11,11 +13,14 @@ __all__ = [
     "AddressCode",
     "Attempt",
     "Card",
+    "Doubt",
     "Institution",
     "Library",
     "LibrarySystem",
+    "Rechecking",
     "Roster",
     "RosterEntry",
+    "RosterSource",
     "StaffRole",
     "User",
 ]

@@ -4,6 +4,7 @@ from datetime import date
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 
@@ -67,6 +68,8 @@ class Card(models.Model):
     unanswered_since = models.DateTimeField(_("no answer since"), null=True, blank=True)
     # When its library last said, unasked by the member, that it is good: for checking proved cards again.
     found_good_at = models.DateTimeField(_("found good"), null=True, blank=True)
+    # When its library was last asked for that, whatever it said.
+    rechecked_at = models.DateTimeField(null=True, editable=False)
 
     objects = CardQuerySet.as_manager()
 
@@ -111,6 +114,17 @@ class Card(models.Model):
             # Every claim asks who else has the number, in whatever state.
             models.Index(fields=["institution", "number"], name="card_institution_number"),
             models.Index(fields=["valid_until"], condition=Q(state="confirmed"), name="card_confirmed_until"),
+            models.Index(
+                "institution",
+                Coalesce("found_good_at", "decided_at"),
+                condition=Q(state="confirmed"),
+                name="card_last_good",
+            ),
+            models.Index(
+                fields=["institution", "valid_until"],
+                condition=Q(state__in=["claimed", "confirmed"], valid_until__isnull=False),
+                name="card_living_until",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -34,17 +34,14 @@ class LibrarySystem(models.Model):
         _("port"),
         default=6001,
         validators=[MinValueValidator(1), MaxValueValidator(65535)],
-        help_text=_("For SIP2 only."),
     )
     tls = models.BooleanField(
         _("the connection is encrypted (TLS)"),
         default=True,
         help_text=_("Without it, card numbers and PINs can be read on the way: only within a network of your own."),
     )
-    encoding = models.CharField(
-        _("letters are written in"), max_length=10, choices=Encoding, default=Encoding.CP850, help_text=_("SIP2 only.")
-    )
-    checksums = models.BooleanField(_("messages carry a checksum"), default=True, help_text=_("SIP2 only."))
+    encoding = models.CharField(_("letters are written in"), max_length=10, choices=Encoding, default=Encoding.CP850)
+    checksums = models.BooleanField(_("messages carry a checksum"), default=True)
     institution_code = models.CharField(_("name of the institution there"), max_length=100, blank=True)
     location = models.CharField(_("name of this location there"), max_length=100, blank=True)
     login = models.CharField(_("login name"), max_length=100, blank=True)
@@ -60,12 +57,12 @@ class LibrarySystem(models.Model):
         max_length=100,
         blank=True,
         validators=[_SECRET_NAME],
-        help_text=_("SIP2 only, and rarely needed: the environment variable that holds the terminal password."),
+        help_text=_("Rarely needed: the environment variable that holds the terminal password."),
     )
     oauth = models.BooleanField(
         _("sign in with OAuth2 client credentials"),
         default=False,
-        help_text=_("Koha only; otherwise with name and password (Basic)."),
+        help_text=_("Otherwise with name and password (Basic)."),
     )
     asks_pin = models.BooleanField(
         _("ask the member for a PIN"),
@@ -81,7 +78,7 @@ class LibrarySystem(models.Model):
     asks_expiry = models.BooleanField(
         _("ask until when the card is valid"),
         default=False,
-        help_text=_("SIP2 only: costs a second question, whose answer holds more about the member (not kept)."),
+        help_text=_("The answer then holds more about the member, of which nothing is kept."),
     )
     when_down = models.CharField(
         _("when the system does not answer"), max_length=20, choices=WhenDown, default=WhenDown.MEMBER
@@ -94,8 +91,27 @@ class LibrarySystem(models.Model):
         default=4,
         validators=[MinValueValidator(1), MaxValueValidator(20)],
     )
+    recheck_days = models.PositiveSmallIntegerField(
+        _("ask again about proved cards after (days)"),
+        default=30,
+        validators=[MaxValueValidator(365)],
+        help_text=_("Without a PIN, and only of cards that carry an application. 0: never."),
+    )
+    checks_per_minute = models.PositiveSmallIntegerField(
+        _("proved cards asked about, at most each minute"),
+        default=60,
+        validators=[MinValueValidator(1), MaxValueValidator(600)],
+    )
     # When it first did not answer, of those times since it last did.
     unanswered_since = models.DateTimeField(_("does not answer since"), null=True, editable=False)
+    # Proved cards are asked about by one worker at a time, under a lease, and not before `recheck_at`.
+    recheck_at = models.DateTimeField(null=True, editable=False)
+    recheck_token = models.UUIDField(null=True, editable=False)
+    recheck_lease_until = models.DateTimeField(null=True, editable=False)
+    # The fuse: so many cards turned bad at once that nothing is believed until an operator has looked.
+    rechecks_stopped_at = models.DateTimeField(_("stopped since"), null=True, editable=False)
+    # The fuse counts answers from then on.
+    fuse_from = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = _("library system")
@@ -105,6 +121,7 @@ class LibrarySystem(models.Model):
             models.CheckConstraint(condition=Q(port__gte=1, port__lte=65535), name="system_port"),
             models.CheckConstraint(condition=Q(timeout_seconds__gte=1, timeout_seconds__lte=9), name="system_timeout"),
             models.CheckConstraint(condition=Q(most_connections__gte=1), name="system_connects"),
+            models.CheckConstraint(condition=Q(checks_per_minute__gte=1), name="system_checks"),
         ]
 
     def __str__(self) -> str:
@@ -114,3 +131,12 @@ class LibrarySystem(models.Model):
     def asks_back(self) -> bool:
         """Whether members come back with the PIN when it did not answer."""
         return self.asks_pin and self.when_down == self.WhenDown.MEMBER
+
+
+class Rechecking(LibrarySystem):
+    """The same row, as what is seen of asking again: how it goes, and whether the fuse has blown."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("check of proved cards")
+        verbose_name_plural = _("checks of proved cards")

@@ -106,4 +106,12 @@ def test_schedule_names_tasks_that_are_there() -> None:
     assert set(app.conf.task_routes) <= scheduled <= set(app.tasks)
 
 
-_NAMES = ("provision_due", "send_letters", "sweep_seats", "sweep_people")
+_NAMES = (
+    "provision_due",
+    "send_letters",
+    "ask_libraries",
+    "recheck_cards",
+    "fetch_rosters",
+    "sweep_seats",
+    "sweep_people",
+)

@@ -67,6 +67,8 @@ def filled_in(**fields: Any) -> dict[str, Any]:
         "when_down": "member",
         "timeout_seconds": "3",
         "most_connections": "4",
+        "recheck_days": "30",
+        "checks_per_minute": "60",
         "_continue": "1",
         **fields,
     }
