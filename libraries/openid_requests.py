@@ -1,15 +1,15 @@
-"""HTTP with an identity provider: bounded in time and size; no redirects, no retries, nothing from the environment."""
+"""HTTP with an identity provider, which the operator has named: one deadline for all that a page asks of it."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
-from threading import Thread
 from time import monotonic
 from typing import Any
 
 import requests
+
+from outgoing import http
 
 CONNECT_WITHIN, READ_WITHIN = 3.0, 5.0
 # For everything that one page asks of the provider.
@@ -33,46 +33,24 @@ class Exchange:
 
     def document(self, method: str, address: str, **more: Any) -> dict[str, Any]:
         """The JSON object that the provider answers with. Raises NoAnswer or BadAnswer."""
-        answers: SimpleQueue[tuple[int, bytes] | None] = SimpleQueue()
-        # In a thread of its own: neither the resolver of names nor a server that drips its headers knows a deadline.
-        Thread(target=lambda: answers.put(_answer(method, address, self.ends_at, more)), daemon=True).start()
+        bounds = http.Bounds(
+            ends_at=self.ends_at, max_bytes=MOST_BYTES, connect_timeout=CONNECT_WITHIN, read_timeout=READ_WITHIN
+        )
         try:
-            answer = answers.get(timeout=max(0.0, self.ends_at - monotonic()))
-        except Empty:
-            answer = None
-        if answer is None:
-            raise NoAnswer("none in time")
-        if answer[0] >= 500 or answer[0] == 429:
-            raise NoAnswer(f"status {answer[0]}")
-        return _parsed(*answer)
+            with http.new_session(private=True, schemes=("https", "http")) as session:
+                answer = http.send(session, requests.Request(method, address, **more), bounds)
+        except http.RequestFailed as error:
+            raise NoAnswer(error.code.value) from None
+        if answer.status >= 500 or answer.status == 429:
+            raise NoAnswer(f"status {answer.status}")
+        return _parsed(answer)
 
 
-def _answer(method: str, address: str, ends_at: float, more: dict[str, Any]) -> tuple[int, bytes] | None:
-    """Status and content; None where none came in time."""
+def _parsed(answer: http.Response) -> dict[str, Any]:
     try:
-        with requests.Session() as session:
-            session.trust_env = False
-            timeout = (CONNECT_WITHIN, READ_WITHIN)
-            answer = session.request(method, address, timeout=timeout, allow_redirects=False, stream=True, **more)
-            return answer.status_code, _content(answer, ends_at)
-    except (requests.RequestException, OSError, ValueError):
-        return None
-
-
-def _content(answer: requests.Response, ends_at: float) -> bytes:
-    content = bytearray()
-    for chunk in answer.iter_content(16_384):
-        content += chunk
-        if len(content) > MOST_BYTES or monotonic() > ends_at:
-            raise ValueError
-    return bytes(content)
-
-
-def _parsed(status: int, content: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(content) if status == 200 else None
+        found = json.loads(answer.content) if answer.status == 200 else None
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise BadAnswer(f"status {status}, or no JSON")
+        raise BadAnswer(f"status {answer.status}, or no JSON")
     return found
