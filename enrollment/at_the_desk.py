@@ -51,9 +51,14 @@ def sign_up(*, pool: SeatPool, application: applying.Application, email: str, by
     """
     if not scoping.may_decide_on(by, application.library.institution_id):
         raise CannotSignUp(Obstacle.NOT_YOURS)
+    _count(by, now=now)
+    return _enter(pool_id=pool.pk, application=application, email=email.strip().lower(), by=by, now=now)
+
+
+def _count(by: User, *, now: datetime) -> None:
+    """Every address that is tried, whatever comes of it."""
     if not limits.allow("desk sign-ups by", str(by.pk), limit=SIGN_UPS, per=SIGN_UPS_PERIOD, now=now):
         raise CannotSignUp(Obstacle.TOO_MANY)
-    return _enter(pool_id=pool.pk, application=application, email=email.strip().lower(), by=by, now=now)
 
 
 @seats.transition
@@ -155,11 +160,15 @@ def prove_later(*, enrollment_id: int, by: User, now: datetime) -> None:
     _links(_theirs(enrollment_id, by)).filter(due_at__gt=now).update(due_at=now)
 
 
-@seats.transition
 def correct_address(*, enrollment_id: int, email: str, by: User, now: datetime) -> User:
-    """The person as they are then. A code that was sent to the address before proves nothing any more; whoever has sent
-    it a link owes another. Raises CannotSignUp."""
-    email = email.strip().lower()
+    """The person as they are then. A code that was sent to the address before proves nothing any more, and a link that
+    has not left is sent to the new one. Raises CannotSignUp."""
+    _count(by, now=now)
+    return _correct(enrollment_id=enrollment_id, email=email.strip().lower(), by=by, now=now)
+
+
+@seats.transition
+def _correct(*, enrollment_id: int, email: str, by: User, now: datetime) -> User:
     enrollment = _theirs(enrollment_id, by)
     user = User.objects.select_for_update(no_key=True).get(pk=enrollment.user_id)
     if user.address_proved_at is not None:

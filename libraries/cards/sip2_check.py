@@ -95,6 +95,8 @@ class Sip2Check:
             return Answer(Outcome.NO_ANSWER, trouble=failed.trouble)
 
     def _request(self, number: str, pin: str | None) -> Request[CardStatus]:
+        """Without a PIN in the question that does not demand one (63): systems that follow the letter do not answer 23
+        without it, and an empty one is never sent."""
         return sip2.ask_card(
             number=number,
             pin=pin,
@@ -102,7 +104,7 @@ class Sip2Check:
             terminal_password=self.facts.terminal_secret,
             encoding=self.facts.encoding,
             at=datetime.now(),
-            with_expiry=self.facts.asks_expiry,
+            with_expiry=self.facts.asks_expiry or pin is None,
         )
 
     def _from_pool(self) -> Asking:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.template import engines
 from django.test import RequestFactory
@@ -14,7 +17,9 @@ from django.utils.log import AdminEmailHandler
 from django.utils.module_loading import import_string
 from django.views.debug import ExceptionReporter
 
-SECRET = "canary-7531"
+from tests.factories import make_user
+
+SECRET, EMAIL = "canary-7531", "ada@example.test"
 
 
 def request() -> HttpRequest:
@@ -120,3 +125,36 @@ def test_error_without_a_request_is_reported_too() -> None:
     except RuntimeError as error:
         made = ours(None, type(error), error, error.__traceback__)
     assert SECRET not in made.get_traceback_text() + made.get_traceback_html()
+
+
+# --- The log ---
+
+
+def test_log_of_a_broken_rule_quotes_no_row(db: None, caplog: pytest.LogCaptureFixture) -> None:
+    make_user(EMAIL, first_name=SECRET)
+    with pytest.raises(IntegrityError) as caught, transaction.atomic():
+        make_user(EMAIL, first_name=SECRET)
+    assert EMAIL in str(caught.value)
+    logging.getLogger("portal").error("It failed: %r", caught.value, exc_info=caught.value)
+    said = formatter_of_the_log().format(caplog.records[-1])
+    assert EMAIL not in said
+    assert said.count("DETAIL: (left out)") == 3
+    assert "The above exception was the direct cause of the following exception" in said
+    assert said.endswith("DETAIL: (left out)")
+
+
+def test_log_says_everything_else_of_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    try:
+        in_the_cause("of it")
+    except RuntimeError:
+        logging.getLogger("portal").exception("It failed")
+    said = formatter_of_the_log().format(caplog.records[-1])
+    assert all(word in said for word in ("ERROR portal It failed", "invalid: of it", "other words", "in_the_cause"))
+
+
+def formatter_of_the_log() -> logging.Formatter:
+    """As the settings say."""
+    logs: dict[str, Any] = dict(settings.LOGGING)
+    plain = logs["formatters"]["plain"]
+    made: logging.Formatter = import_string(plain["class"])(plain["format"])
+    return made

@@ -29,6 +29,7 @@ CONFIRMED, BY_HAND, UNKNOWN, WRONG_PIN, UNKNOWN_OR_WRONG, EXPIRED, BLOCKED = map
         Outcome.BLOCKED,
     ],
 )
+GOOD_UNTIL, EXPIRED_ON = Answer(Outcome.CONFIRMED, date(2050, 12, 31)), Answer(Outcome.EXPIRED, date(2026, 6, 30))
 DENIED = "YYYY" + " " * 10
 NAMES = [
     "charge denied",
@@ -209,6 +210,7 @@ def test_answer_that_does_not_say_both_lets_nobody_in(rest: str, trouble: Troubl
 def test_answer_about_another_card_lets_nobody_in() -> None:
     with serving(answering(patron("2101"))) as server:
         assert ask(server) == Answer(Outcome.NO_ANSWER, trouble=Trouble.OTHER_CARD)
+    with serving(answering(patron("2101", code="64"))) as server:
         assert look_up(server, "2100") == Answer(Outcome.NO_ANSWER, trouble=Trouble.OTHER_CARD)
 
 
@@ -218,9 +220,16 @@ def test_answer_about_another_card_lets_nobody_in() -> None:
 def test_look_up_sends_no_pin_and_tells_what_the_system_says() -> None:
     with serving(answering(library)) as server:
         answers = [look_up(server, number) for number in ("2100", "2101", "2102", "9999")]
-        assert answers == [CONFIRMED, EXPIRED, BLOCKED, UNKNOWN]
-        assert look_up(server, "2100", asks_expiry=True) == Answer(Outcome.CONFIRMED, date(2050, 12, 31))
+        assert answers == [GOOD_UNTIL, EXPIRED_ON, BLOCKED, UNKNOWN]
         assert not any(b"|AD" in question for question in server.questions)
+        # 23 demands a PIN; where it is left out, systems that follow the letter ask again for ever.
+        assert {question[:2] for question in server.questions} == {b"63"}
+
+
+def test_look_up_does_without_an_expiry_unless_the_settings_need_it() -> None:
+    with serving(answering(patron(code="64"))) as server:
+        assert look_up(server, "2100") == CONFIRMED
+        assert look_up(server, "2100", asks_expiry=True) == Answer(Outcome.NO_ANSWER, trouble=Trouble.INCOMPLETE)
 
 
 @pytest.mark.parametrize("pin", [None, "1234"])
@@ -235,7 +244,7 @@ def test_number_alone_is_told_of_where_the_institution_chose_so() -> None:
         answers = [
             ask(server, number, asks_pin=False, tells_unknown_cards=True) for number in ("2100", "2101", "2102", "9999")
         ]
-        assert answers == [BY_HAND, EXPIRED, BLOCKED, UNKNOWN]
+        assert answers == [BY_HAND, EXPIRED_ON, BLOCKED, UNKNOWN]
 
 
 @pytest.mark.parametrize("tells", [False, True])
@@ -253,7 +262,7 @@ def test_walk_tells_people_of_the_library_more() -> None:
             check.walk(replace(QUESTION, number=number, pin=pin)).answer
             for number, pin in [("2100", "1234"), ("2100", "4321"), ("9999", "1234"), ("2101", None), ("2100", "")]
         ]
-        assert told == [CONFIRMED, WRONG_PIN, UNKNOWN, EXPIRED, CONFIRMED]
+        assert told == [CONFIRMED, WRONG_PIN, UNKNOWN, EXPIRED_ON, GOOD_UNTIL]
 
 
 def test_check_says_what_it_needs() -> None:
