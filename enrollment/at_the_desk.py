@@ -15,9 +15,9 @@ from django.utils.translation import gettext_lazy as _
 
 from enrollment import applying, card_checking, eligibility, history, rivalry, seats
 from enrollment.models import Enrollment, Event, Letter, SeatPool
-from libraries import address_codes, limits, people, scoping
+from libraries import address_codes, limits, membership, people, scoping
 from libraries.cards.checks import Answer, Outcome
-from libraries.models import Card, User
+from libraries.models import Card, Library, User
 
 # By one member of staff: far more than there are minutes for, and too few to try out who has an account.
 SIGN_UPS, SIGN_UPS_PERIOD = 60, timedelta(hours=1)
@@ -32,6 +32,10 @@ class Obstacle(models.TextChoices):
         _("This address cannot be used here. Check it with the person. Each person needs an address of their own."),
     )
     CONFIRMED_RIVAL = "confirmed_rival", card_checking.Obstacle.CONFIRMED_RIVAL.label
+    NO_SUCH_NUMBER = (
+        "no_such_number",
+        _("No card of this institution has such a number. Was something else scanned, or is it another library?"),
+    )
     PROVED = "proved", _("This address is proved. Only its owner can change it.")
     TOO_MANY = "too_many", _("You have signed up very many people. Please wait an hour and try again.")
 
@@ -40,6 +44,11 @@ class CannotSignUp(Exception):
     def __init__(self, obstacle: Obstacle) -> None:
         super().__init__(obstacle)
         self.obstacle = obstacle
+
+
+def fits(library: Library, number: str) -> bool:
+    """Whether a normalized number can be that of a card of the library's institution."""
+    return membership.fits(library.institution, number)
 
 
 def sign_up(*, pool: SeatPool, application: applying.Application, email: str, by: User, now: datetime) -> Enrollment:
@@ -51,6 +60,8 @@ def sign_up(*, pool: SeatPool, application: applying.Application, email: str, by
     """
     if not scoping.may_decide_on(by, application.library.institution_id):
         raise CannotSignUp(Obstacle.NOT_YOURS)
+    if not fits(application.library, application.number):
+        raise CannotSignUp(Obstacle.NO_SUCH_NUMBER)
     _count(by, now=now)
     return _enter(pool_id=pool.pk, application=application, email=email.strip().lower(), by=by, now=now)
 

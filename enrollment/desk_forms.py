@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Programme
+from enrollment import at_the_desk
 from enrollment.forms import LANGUAGES, EmailForm, NameField, clean_card_number
 from enrollment.models import SeatPool
 from libraries import scoping
@@ -40,7 +41,9 @@ class DeskCardForm(forms.Form):
         opened = Programme.objects.open_on(timezone.localdate())
         pools = SeatPool.objects.filter(programme__in=opened).select_related("programme")
         visible = scoping.institutions_visible_to(user)
-        libraries = Library.objects.filter(institution__in=visible).order_by("city", "name")
+        libraries = (
+            Library.objects.filter(institution__in=visible).select_related("institution").order_by("city", "name")
+        )
         self._offer("pool", pools.filter(shares__institution__in=visible).distinct().order_by("programme__name"))
         self._offer("library", libraries.filter(institution__shares__pool__in=pools).distinct())
         if self.is_bound:  # the summary of the errors takes it
@@ -56,6 +59,12 @@ class DeskCardForm(forms.Form):
 
     def clean_number(self) -> str:
         return clean_card_number(self.cleaned_data["number"])
+
+    def clean(self) -> None:
+        """A scanner reads what is before it, the barcode of a book too."""
+        library, number = self.cleaned_data.get("library"), self.cleaned_data.get("number")
+        if library and number and not at_the_desk.fits(library, number):
+            self.add_error("number", at_the_desk.Obstacle.NO_SUCH_NUMBER.label)
 
 
 class DeskEmailForm(EmailForm):

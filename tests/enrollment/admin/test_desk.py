@@ -15,7 +15,7 @@ from catalog.models import Programme
 from enrollment import at_the_desk
 from enrollment.models import Enrollment, Letter
 from libraries import people
-from libraries.models import Card, Library, User
+from libraries.models import Card, Institution, Library, User
 from tests.enrollment.views.visiting import words_of
 from tests.factories import (
     make_application,
@@ -66,6 +66,14 @@ def scan(client: Client, programme: Programme, number: str = "2100 0001", librar
 def sign_up(client: Client, programme: Programme, *, number: str = "21000001", **told: str) -> Any:
     address = scan(client, programme, number).url
     return client.post(address, {**PERSON, **told})
+
+
+def test_barcode_of_a_book_is_seen_at_once(lin: Client, programme: Programme) -> None:
+    Institution.objects.update(number_patterns="21######")
+    page = scan(lin, programme, "9789022332276")
+    words = "No card of this institution has such a number. Was something else scanned, or is it another library?"
+    assert page.context["form"].errors == {"number": [words]}
+    assert scan(lin, programme).status_code == 302
 
 
 def code_in_mail() -> str:
