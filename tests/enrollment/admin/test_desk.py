@@ -259,7 +259,7 @@ def test_sheet_of_who_waits_tells_the_number_in_the_queue(programme: Programme, 
     signed_up(programme)
     sign_up(lin, programme, number="21000002", first_name="Bo", email="bo@example.test")
     bo = Enrollment.objects.get(state="waiting")
-    assert "number 1 in the queue" in words_of(lin.get(page("sheet", bo).replace("/en/", "/en/")))
+    assert "Je bent nummer 1 in de wachtrij" in words_of(lin.get(page("sheet", bo)))
 
 
 def test_sheet_has_the_width_of_the_paper(programme: Programme, lin: Client) -> None:
