@@ -26,6 +26,10 @@ class Obstacle(models.TextChoices):
     YOURSELF = "yourself", _("You cannot do this with your own account.")
     STAFF = "staff", _("One of them works for the libraries: accounts of staff are not put together.")
     INACTIVE = "inactive", _("One of these accounts is closed.")
+    UNPROVED = (
+        "unproved",
+        _("The email address of the account that stays is not proved yet. Keep the other, or prove it first."),
+    )
 
 
 class Why(models.TextChoices):

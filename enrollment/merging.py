@@ -121,6 +121,8 @@ def _obstacle(keep_id: int, other_id: int, people: Iterable[User], by: User) -> 
         Obstacle.STAFF: any(each.is_staff or each.is_superuser for each in found)
         or StaffRole.objects.filter(user__in=found).exists(),
         Obstacle.INACTIVE: not all(each.is_active for each in found),
+        # What a proved address has would wait for one that may be a stranger's.
+        Obstacle.UNPROVED: any(each.pk == keep_id and each.address_proved_at is None for each in found),
     }
     return next((obstacle for obstacle, holds in obstacles.items() if holds), None)
 

@@ -70,6 +70,8 @@ def test_accounts_that_cannot_be_merged(obstacle: Obstacle, programme: Programme
             bo = make_librarian()
         case Obstacle.INACTIVE:
             User.objects.filter(pk=bo.pk).update(is_active=False)
+        case Obstacle.UNPROVED:
+            User.objects.filter(pk=ada.pk).update(address_proved_at=None)
     before = list(Enrollment.objects.order_by("pk").values())
     with pytest.raises(merging.CannotMerge) as caught:
         merging.merge(keep_user_id=ada.pk, other_user_id=bo.pk, words=words, by=by, now=LATER)
