@@ -122,7 +122,6 @@ class SystemTestForm(forms.Form):
         label=_("PIN of the test card"),
         required=False,
         max_length=100,
-        strip=False,
         help_text=_("Used once, and not kept. Without it, the card is only looked up."),
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
     )

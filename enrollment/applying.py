@@ -93,7 +93,15 @@ def _enter(*, user: User, pool_id: int, application: Application, answer: Answer
         return earlier
     proved = answer.outcome == Outcome.CONFIRMED
     own = any(each.user_id == user.pk and each.is_proved_on(_day(now)) for each in cards)
-    reasons = reasons_against(user, pool, share, applied=earlier is not None, proved=proved or own, now=now)
+    reasons = reasons_against(
+        user,
+        pool,
+        share,
+        applied=earlier is not None,
+        proved=proved or own,
+        now=now,
+        silent=answer.outcome == Outcome.NO_ANSWER,
+    )
     if share is None or reasons:
         raise Ineligible(reasons)
     card = card_checking.claim(

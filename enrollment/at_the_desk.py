@@ -13,7 +13,7 @@ from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from enrollment import applying, card_checking, eligibility, history, rivalry, seats
+from enrollment import applying, card_checking, eligibility, history, moving, rivalry, seats
 from enrollment.models import Enrollment, Event, Letter, SeatPool
 from libraries import address_codes, limits, membership, people, scoping
 from libraries.cards.checks import Answer, Outcome
@@ -32,10 +32,7 @@ class Obstacle(models.TextChoices):
         _("This address cannot be used here. Check it with the person. Each person needs an address of their own."),
     )
     CONFIRMED_RIVAL = "confirmed_rival", card_checking.Obstacle.CONFIRMED_RIVAL.label
-    NO_SUCH_NUMBER = (
-        "no_such_number",
-        _("No card of this institution has such a number. Was something else scanned, or is it another library?"),
-    )
+    NO_SUCH_NUMBER = "no_such_number", moving.Obstacle.NO_SUCH_NUMBER.label
     PROVED = "proved", _("This address is proved. Only its owner can change it.")
     TOO_MANY = "too_many", _("You have signed up very many people. Please wait an hour and try again.")
 

@@ -169,9 +169,10 @@ def card_changed(enrollment: Enrollment, letter: Letter) -> Draft | None:
 
 def card_to_prove(enrollment: Enrollment, letter: Letter) -> Draft | None:
     """Not sent to whoever came back by themselves, or where a librarian was quicker."""
-    if proofs.card_to_prove(enrollment) is None:
+    card = proofs.card_to_prove(enrollment)
+    if card is None:
         return None
-    facts = {"held": enrollment.state == State.HELD}
+    facts = {"library": one_line(card.library.name), "State": State}
     return Draft(
         subject=_("Please give the PIN of your library card again"),
         leads_to="my_card_proof",

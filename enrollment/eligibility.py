@@ -27,6 +27,10 @@ class Reason(models.TextChoices):
         "library_busy",
         _("This library has very many cards to check now. Please try again tomorrow."),
     )
+    LIBRARY_SILENT = (
+        "library_silent",
+        _("The system of this library does not answer now, and very many people have applied. Please try again later."),
+    )
     ACCOUNT_CLOSED = "account_closed", _("This account cannot apply. Please ask your library.")
 
 
@@ -39,11 +43,18 @@ def programme_reasons(pool: SeatPool, *, now: datetime) -> list[Reason]:
 
 
 def reasons_against(
-    user: User, pool: SeatPool, share: Share | None, *, applied: bool, proved: bool, now: datetime
+    user: User,
+    pool: SeatPool,
+    share: Share | None,
+    *,
+    applied: bool,
+    proved: bool,
+    now: datetime,
+    silent: bool = False,
 ) -> list[Reason]:
     """All that stands against an application: `share` is that of the card's institution, None where it does not take
     part; `applied` says that the user has an open application there, `proved` that the card check has confirmed the
-    card."""
+    card, `silent` that there was no answer."""
     reasons = programme_reasons(pool, now=now)
     if not user.is_active:
         reasons.append(Reason.ACCOUNT_CLOSED)
@@ -52,7 +63,7 @@ def reasons_against(
     if share is None:
         reasons.append(Reason.NOT_TAKING_PART)
     elif not proved and is_busy(share.institution_id):
-        reasons.append(Reason.LIBRARY_BUSY)
+        reasons.append(Reason.LIBRARY_SILENT if silent else Reason.LIBRARY_BUSY)
     return reasons
 
 

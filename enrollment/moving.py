@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from enrollment import asking, card_checking, eligibility, history, new_cards, rivalry, seats
 from enrollment.models import Enrollment, Event
-from libraries import scoping
+from libraries import membership, scoping
 from libraries.cards.checks import Answer, Outcome, Question
 from libraries.models import Card, Library, User
 
@@ -25,6 +25,10 @@ class Obstacle(models.TextChoices):
     ENDED = "ended", _("This application has ended.")
     NOT_TAKING_PART = "not_taking_part", _("This library does not take part in this programme.")
     UNCHANGED = "unchanged", _("This card carries the application already.")
+    NO_SUCH_NUMBER = (
+        "no_such_number",
+        _("No card of this institution has such a number. Was something else scanned, or is it another library?"),
+    )
     LIBRARY_BUSY = "library_busy", eligibility.Reason.LIBRARY_BUSY.label
     CONFIRMED_RIVAL = "confirmed_rival", card_checking.Obstacle.CONFIRMED_RIVAL.label
 
@@ -70,9 +74,9 @@ def _change(*, enrollment_id: int, told: NewCard, answer: Answer, by: User, now:
     card = card_checking.claim(pools, cards, user=by, library=told.library, number=told.number, answer=answer, now=now)
     if card.is_proved_on(timezone.localdate(now)):
         _stand_on(pools, enrollment_id, card, now=now, by=by)
-    elif eligibility.is_busy(card.institution_id):
-        raise CannotMove(Obstacle.LIBRARY_BUSY)
     elif card.pk != enrollment.card_id:
+        if eligibility.is_busy(card.institution_id):
+            raise CannotMove(Obstacle.LIBRARY_BUSY)
         new_cards.wait(pools, enrollment, card, now=now, by=by)
     if card.unanswered_since == now:
         history.record(
@@ -109,6 +113,8 @@ def take_back(*, enrollment_id: int, by: User, now: datetime) -> bool:
 @seats.transition
 def change_card_by_staff(*, enrollment_id: int, told: NewCard, by: User, now: datetime) -> Enrollment:
     """A librarian has the new card and the person before them: it is confirmed by hand at once. Raises CannotMove."""
+    if not membership.fits(told.library.institution, told.number):
+        raise CannotMove(Obstacle.NO_SUCH_NUMBER)
     pools, cards, enrollment = _lock(enrollment_id, told)
     _check_staff(enrollment, told, by, now=now)
     rivals = [card for card in cards if card.user_id != enrollment.user_id]

@@ -199,6 +199,8 @@ def _account_step(enrollment: Enrollment, account: ProviderAccount | None) -> St
 def _held(enrollment: Enrollment) -> Step:
     if proofs.asks_back(enrollment):
         note = _("Its system does not answer now. We keep trying, and write to you when it does.")
+    elif proofs.card_to_prove(enrollment):
+        note = _("Give the PIN of your card, and it is checked at once. Otherwise your library looks at it by hand.")
     else:
         note = _("You do not have to do anything. We send you a mail when it is done.")
     return Step(Stage.NOW, _checking(enrollment), note=note)

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from catalog.models import Programme
-from enrollment import asking_again, card_checking, drafts, moving
+from enrollment import applying, asking_again, card_checking, drafts, moving
+from enrollment.eligibility import Reason
 from enrollment.models import Enrollment, Event, Letter
 from libraries.cards.checks import Answer, Outcome, Trouble
 from libraries.models import Card, Institution, Library, LibrarySystem
@@ -102,6 +103,24 @@ def test_member_who_comes_back_has_the_seat_at_once(ada: Enrollment, system: Ans
     assert drafts.compose(Letter.objects.get(kind=Letter.Kind.CARD_TO_PROVE)) is None
 
 
+def test_member_may_come_back_while_very_many_wait_there(
+    ada: Enrollment, system: AnsweringSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("enrollment.eligibility.UNPROVED_PER_INSTITUTION", 1)
+    told = moving.NewCard(library=ada.card.library, number=ada.card.number, pin=PIN)
+    changed = moving.change_card(enrollment_id=ada.pk, told=told, by=ada.user, address=ADDRESS, now=LATER)
+    assert (changed.state, changed.card.unanswered_since) == (State.HELD, NOW)
+
+
+def test_in_a_long_silence_the_last_are_told_what_is_the_matter(
+    ada: Enrollment, programme: Programme, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("enrollment.eligibility.UNPROVED_PER_INSTITUTION", 1)
+    with pytest.raises(applying.Ineligible) as refused:
+        make_member("bo@example.test", programme=programme, library=library, pin=PIN, now=NOW)
+    assert refused.value.reasons == [Reason.LIBRARY_SILENT]
+
+
 def test_where_a_librarian_looks_nobody_is_asked_back(ada: Enrollment, system: AnsweringSystem) -> None:
     LibrarySystem.objects.update(when_down=LibrarySystem.WhenDown.LIBRARIAN)
     system.otherwise = Answer(Outcome.CONFIRMED)
@@ -148,6 +167,25 @@ def test_institution_that_went_back_to_looking_by_hand_waits_for_nothing(
     Institution.objects.filter(pk=kortrijk.pk).update(card_check=Institution.CardCheck.BY_HAND)
     assert (ask_again(), letters(), system.looked_up) == (0, [], [])
     assert Card.objects.filter(unanswered_since__isnull=False).count() == 0
+
+
+def test_letter_about_a_new_card_names_its_library_and_what_is_kept(
+    ada: Enrollment, system: AnsweringSystem, library: Library, programme: Programme
+) -> None:
+    system.otherwise = Answer(Outcome.CONFIRMED)
+    told = moving.NewCard(library=library, number="21000001", pin=PIN)
+    moving.change_card(enrollment_id=ada.pk, told=told, by=ada.user, address=ADDRESS, now=NOW)
+    halle = make_library("Bib Halle", make_system(make_institution("halle")).institution)
+    programme.pool.shares.create(institution=halle.institution)
+    system.otherwise = DOWN
+    other = moving.NewCard(library=halle, number="31000009", pin=PIN)
+    moving.change_card(enrollment_id=ada.pk, told=other, by=ada.user, address=ADDRESS, now=NOW)
+    system.otherwise = Answer(Outcome.CONFIRMED)
+    ask_again()
+    letter = Letter.objects.get(kind=Letter.Kind.CARD_TO_PROVE)
+    text = check_complete(letter, "en", page=f"my/{ada.pk}/card/proof")
+    assert "When we asked Bib Halle about your library card" in text
+    assert "You keep your place." in text
 
 
 @pytest.mark.parametrize("language", ["nl", "fr", "en"])

@@ -285,6 +285,14 @@ def test_librarian_with_the_card_in_hand_changes_it_at_once(world: World, ada: E
     assert kinds_of(ada)[-2:] == ["card_confirmed", "card_changed"]
 
 
+def test_barcode_of_a_book_is_no_card(world: World, ada: Enrollment) -> None:
+    world.permeke.institution.number_patterns = "21######"
+    told = moving.NewCard(library=world.permeke, number="9789022332276")
+    with pytest.raises(moving.CannotMove) as caught:
+        moving.change_card_by_staff(enrollment_id=ada.pk, told=told, by=world.lin, now=LATER)
+    assert (caught.value.obstacle, fresh(ada).card.number) == (moving.Obstacle.NO_SUCH_NUMBER, "21000001")
+
+
 def test_librarian_settles_a_claim_without_proof_but_not_a_confirmed_one(world: World, ada: Enrollment) -> None:
     cy = make_member("cy@example.test", programme=world.programme, library=world.permeke, number="21000009", now=NOW)
     told = moving.NewCard(library=world.permeke, number="21000009")

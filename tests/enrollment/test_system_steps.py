@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from django.utils.translation import override
+
 from enrollment.reports import system_steps
 from libraries.cards.checks import Answer, Outcome, Step, StepName, Trouble, Walk
 
@@ -36,7 +38,8 @@ def test_trouble_is_told_once() -> None:
 
 
 def test_reason_of_an_event_is_told_in_words() -> None:
-    assert system_steps.in_words("good") == "Everything works."
-    assert system_steps.in_words("tls_expired") == "The certificate of the server has expired."
-    assert system_steps.in_words("blocked") == "The card is blocked."
-    assert system_steps.in_words("of_another_time") == "of_another_time"
+    with override("en"):
+        assert system_steps.in_words("good") == "Everything works."
+        assert system_steps.in_words("tls_expired") == "The certificate of the server has expired."
+        assert system_steps.in_words("blocked") == "The card is blocked."
+        assert system_steps.in_words("of_another_time") == "of_another_time"

@@ -74,7 +74,10 @@ def web(stage: Stage, *, broker_url: str) -> str:
     settings = {"REDIS_URL": broker_url, "DJANGO_SETTINGS_MODULE": "tests.faults.web_settings"}
     program = stage.start("web", *gunicorn, **settings)
     until(lambda: "Listening at: " in program.tail(50))
-    return program.tail(50).split("Listening at: ")[1].split()[0]
+    site = program.tail(50).split("Listening at: ")[1].split()[0]
+    # The process takes its time to begin; that is not what is measured here.
+    assert requests.get(f"{site}/healthz", timeout=60).status_code == 200
+    return site
 
 
 def join(site: str, each: int) -> None:

@@ -163,6 +163,19 @@ def test_coming_back_with_the_pin_gives_the_seat(ada: Client, kortrijk: Library,
     assert ada.get(address)["Location"] == "/en/my/"
 
 
+def test_after_the_silence_my_place_says_what_can_be_done(
+    ada: Client, kortrijk: Library, system: AnsweringSystem
+) -> None:
+    system.otherwise = DOWN
+    apply(ada, kortrijk, pin=PIN)
+    Card.objects.update(unanswered_since=None)
+    words = "Give the PIN of your card, and it is checked at once. Otherwise your library looks at it by hand."
+    for address in ("/en/my/", "/en/join/done/"):
+        page = ada.get(address)
+        assert (words in words_of(page), "You do not have to do anything" in words_of(page)) == (True, False)
+        assert "/card/proof/" in page.content.decode()
+
+
 def test_page_to_come_back_is_nobody_elses(
     ada: Client, kortrijk: Library, system: AnsweringSystem, programme: Programme
 ) -> None:
