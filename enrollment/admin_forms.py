@@ -78,7 +78,7 @@ class NewCardForm(forms.Form):
             field.initial, field.empty_label = field.queryset[0], None
 
     def clean_number(self) -> str:
-        return clean_card_number(self.cleaned_data["number"])
+        return clean_card_number(self.cleaned_data["number"], of_another=True)
 
 
 class RosterForm(forms.Form):
@@ -133,7 +133,7 @@ class SystemTestForm(forms.Form):
 
     def clean_number(self) -> str:
         typed: str = self.cleaned_data["number"]
-        return clean_card_number(typed) if typed else ""
+        return clean_card_number(typed, of_another=True) if typed else ""
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}

@@ -27,7 +27,11 @@ class DeskCardForm(forms.Form):
     """Of the open programmes, and of the libraries that the person may decide about."""
 
     pool = PoolField(label=PROGRAMME, queryset=SeatPool.objects.none())
-    library = forms.ModelChoiceField(label=_("Library"), queryset=Library.objects.none())
+    library = forms.ModelChoiceField(
+        label=_("Library"),
+        queryset=Library.objects.none(),
+        error_messages={"required": _("Choose the library of the card.")},
+    )
     number = forms.CharField(
         label=_("Card number"),
         help_text=_("Scan the barcode on the card, or type the number."),
@@ -58,7 +62,7 @@ class DeskCardForm(forms.Form):
             field.initial, field.empty_label = rows[0], None
 
     def clean_number(self) -> str:
-        return clean_card_number(self.cleaned_data["number"])
+        return clean_card_number(self.cleaned_data["number"], of_another=True)
 
     def clean(self) -> None:
         """A scanner reads what is before it, the barcode of a book too."""

@@ -25,6 +25,9 @@ NATIONAL_NUMBER = _(
     "This looks like your national register number. We are not allowed to keep that. "
     "Use the number of your library card."
 )
+NATIONAL_NUMBER_OF_ANOTHER = _(
+    "This looks like a national register number. We are not allowed to keep that: use the number of the library card."
+)
 NUMBER_ERRORS = {
     "empty": _("Fill in the number of your library card."),
     "too_long": _("This number is too long. A card number has at most 40 digits and letters."),
@@ -42,6 +45,9 @@ PIN_ERRORS = {
     "max_length": _("This is too long for a PIN."),
     "bad_characters": _("A PIN has only letters, digits and signs. Type it again."),
 }
+# An unknown card and a wrong PIN, told alike: where both are asked, and where the number is known.
+BOTH_ASKED = _("Your library does not find a card with this number and this PIN. Check both, and type your PIN again.")
+PIN_ASKED = _("Your library does not find this card with this PIN. Check your PIN and type it again.")
 # Beside which field an answer of the card check is said, and how.
 OUTCOME_ERRORS: Mapping[Outcome, tuple[str, Any]] = {
     Outcome.UNKNOWN_OR_WRONG: (
@@ -130,12 +136,14 @@ class NameField(forms.CharField):
             raise ValidationError(NATIONAL_NUMBER)
 
 
-def clean_card_number(typed: str) -> str:
-    """The normalized number. Raises ValidationError, in words for whoever typed it."""
+def clean_card_number(typed: str, *, of_another: bool = False) -> str:
+    """The normalized number. Raises ValidationError, in words for the owner of the card, or for staff who type the
+    number of another person."""
+    words = NUMBER_ERRORS | {"national_number": NATIONAL_NUMBER_OF_ANOTHER} if of_another else NUMBER_ERRORS
     try:
         return numbers.normalize(typed)
     except InvalidNumber as error:
-        raise ValidationError(NUMBER_ERRORS[error.code], code=error.code) from None
+        raise ValidationError(words[error.code], code=error.code) from None
 
 
 class ProofForm(forms.Form):
@@ -197,9 +205,8 @@ class ProofForm(forms.Form):
     def add_outcome(self, outcome: Outcome) -> None:
         """What the card check said, beside the field that can be corrected."""
         field, words = OUTCOME_ERRORS.get(outcome, ("number", _("Your library does not accept this card.")))
-        if outcome == Outcome.UNKNOWN_OR_WRONG and "number" not in self.fields:
-            wrong = _("Your library does not find this card with this PIN. Check your PIN and type it again.")
-            field, words = "pin", wrong
+        if outcome == Outcome.UNKNOWN_OR_WRONG and "pin" in self.fields:
+            field, words = ("number", BOTH_ASKED) if "number" in self.fields else ("pin", PIN_ASKED)
         self.add_error(next((name for name in (field, "last_name", "number") if name in self.fields), None), words)
 
 

@@ -37,6 +37,12 @@ def icon(name: str) -> SafeString:
     return format_html('<svg class="icon" aria-hidden="true" focusable="false"><use href="{}"/></svg>', address)
 
 
+@register.filter
+def without_end(label: object) -> str:
+    """A label that is a sentence, to go on after."""
+    return str(label).rstrip(" .?:")
+
+
 @register.simple_tag
 def cover(course: Course) -> SafeString:
     # Safe: the code only seeds the drawing, nothing of the course is written into it.

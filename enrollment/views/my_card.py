@@ -107,21 +107,25 @@ def _change(
         words = _("Your library does not find your name with this card. Ask at the desk.")
         return not_accepted(form, error, library, (None, words))
     tasks.ring()
-    _tell(request, changed, number)
+    _tell(request, changed, number, before=enrollment.card_id)
     return HTTPStatus.SEE_OTHER
 
 
-def _tell(request: HttpRequest, changed: Enrollment, number: str) -> None:
+def _tell(request: HttpRequest, changed: Enrollment, number: str, *, before: int) -> None:
     """The card that was told of is the new one where there is one, whatever became of it."""
     card = changed.next_card or changed.card
     if card.unanswered_since is not None:
         words = _("The system of your library does not answer now. Everything stays as it is: please try again later.")
         messages.warning(request, words)
     else:
-        messages.success(request, _told(changed, number))
+        messages.success(request, _told(changed, number, before=before))
 
 
-def _told(changed: Enrollment, number: str) -> str:
-    if changed.card.number == number and changed.card.is_proved_on(timezone.localdate()):
+def _told(changed: Enrollment, number: str, *, before: int) -> str:
+    """`before` is the card that carried the application until now."""
+    if changed.card.number != number or not changed.card.is_proved_on(timezone.localdate()):
+        return _("Your library looks at your card. Until then everything stays as it is.")
+    if changed.card_id != before:
         return _("Your card is checked: it carries your application now.")
-    return _("Your library looks at your card. Until then everything stays as it is.")
+    has_place = changed.state == Enrollment.State.SEATED
+    return _("Your card is checked. You have a place.") if has_place else _("Your card is checked.")

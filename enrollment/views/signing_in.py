@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import wraps
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from allauth.account import views as allauth_views
 from allauth.account.internal.flows.login_by_code import LoginCodeVerificationProcess
@@ -15,8 +16,9 @@ from allauth.account.utils import get_login_redirect_url, get_next_redirect_url
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import get_language
@@ -36,7 +38,23 @@ View = Callable[..., HttpResponse]
 
 def member_required(view: View) -> View:
     """Whoever is not signed in is asked for a code, not for a password, which members have none of."""
-    return never_cache(login_required(view, login_url="account_request_login_code"))
+    inner = login_required(view, login_url="account_request_login_code")
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.method == "POST" and not request.user.is_authenticated:
+            return redirect_to_login(_page_of(request), resolve_url("account_request_login_code"))
+        return inner(request, *args, **kwargs)
+
+    return never_cache(wrapper)
+
+
+def _page_of(request: HttpRequest) -> str:
+    """The page of ours on which a form was sent: what it was sent to may be no page."""
+    came_from = urlsplit(request.headers.get("Referer", ""))
+    if came_from.netloc != request.get_host():
+        return reverse("my_place")
+    return came_from._replace(scheme="", netloc="", fragment="").geturl()
 
 
 def member_of(request: HttpRequest) -> User:

@@ -125,7 +125,7 @@ class LibrarySystem(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"#{self.pk}"
+        return str(self.institution)
 
     @property
     def asks_back(self) -> bool:

@@ -17,8 +17,9 @@ const show = (text, address) => {
 const send = async (form) => {
   const body = new URLSearchParams(new FormData(form));
   for (let tries = 1; tries <= MOST_TRIES; tries += 1) {
-    const answer = await fetch(location.href, { method: "POST", body });
-    if (answer.redirected) return location.assign(answer.url);
+    // Not followed here: the page it leads to would be drawn twice, and what it tells once would be lost.
+    const answer = await fetch(location.href, { method: "POST", body, redirect: "manual" });
+    if (answer.type === "opaqueredirect") return location.assign(form.dataset.then);
     if (answer.status !== 503 || !answer.headers.has("Retry-After") || tries === MOST_TRIES) {
       return show(await answer.text(), answer.url);
     }

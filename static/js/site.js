@@ -1,9 +1,9 @@
 // Everything here is an extra: every page and form works without it.
 
 // Say at once what has to be corrected, also where the browser does not honour autofocus.
-addEventListener("load", () => {
+addEventListener("load", () => setTimeout(() => {
   if (document.activeElement === document.body) document.querySelector("[data-focus]")?.focus();
-});
+}, 100));
 
 // A form that is sent once is not sent again by a second tap.
 for (const form of document.querySelectorAll("form[method='post']")) {

@@ -56,7 +56,7 @@ def test_what_is_wrong_is_said_and_can_be_corrected_on_the_spot(
     card, expired = next(CHILDREN), next(EXPIRED)
     bo = Member(demo, browser, complaints, "Bo")
     bo.applies(library=LIBRARY, number=card.number, pin="wrong")
-    bo.reads("Your library does not find this card.")
+    bo.reads("Your library does not find a card with this number and this PIN.")
     assert bo.page.get_by_label("PIN of your library card").input_value() == ""
     bo.fill("Number of your library card", expired.number)
     bo.fill("PIN of your library card", expired.pin)
@@ -79,5 +79,5 @@ def test_while_the_library_is_silent_the_place_is_held(demo: Demo, browser: Brow
     cy.follow("Give my PIN")
     cy.fill("PIN of your library card", card.pin)
     cy.press("Check my card")
-    cy.reads("Your card is checked: it carries your application now.")
+    cy.reads("Your card is checked. You have a place.")
     cy.reads_after_a_while("Your account is ready")

@@ -127,7 +127,7 @@ def test_bad_input_at_the_desk_is_told(ada: Enrollment, halle: Library, lin: Cli
     own = make_library().pk
     for told, words in (
         ({"library": own, "number": ""}, "This field is required."),
-        ({"library": own, "number": "93.05.18-223.61"}, "This looks like your national register number."),
+        ({"library": own, "number": "93.05.18-223.61"}, "This looks like a national register number."),
         ({"library": own, "number": "21000001"}, "This card carries the application already."),
         ({"library": halle.pk, "number": "31000001"}, "Select a valid choice."),
         ({"library": "x", "number": "31000001"}, "Select a valid choice."),

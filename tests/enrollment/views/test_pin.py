@@ -18,7 +18,7 @@ from tests.factories import make_institution, make_library, make_member, make_sy
 
 pytestmark = pytest.mark.django_db
 
-NOT_FOUND = "Your library does not find this card. Check the number and what you filled in below."
+NOT_FOUND = "Your library does not find a card with this number and this PIN. Check both, and type your PIN again."
 DOWN = Answer(Outcome.NO_ANSWER, trouble=Trouble.TIMED_OUT)
 
 
@@ -158,7 +158,7 @@ def test_coming_back_with_the_pin_gives_the_seat(ada: Client, kortrijk: Library,
     assert errors_of(ada.post(address, {"pin": "0000"})) == {"pin": [wrong]}
     assert errors_of(ada.post(address, {"pin": ""})) == {"pin": ["Fill in the PIN of your library card."]}
     done = ada.post(address, {"pin": PIN}, follow=True)
-    assert "Your card is checked: it carries your application now." in words_of(done)
+    assert "Your card is checked. You have a place." in words_of(done)
     assert Enrollment.objects.get().state == Enrollment.State.SEATED
     assert ada.get(address)["Location"] == "/en/my/"
 
