@@ -13,11 +13,14 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter, get_adapter
+from allauth.account.authentication import get_authentication_records
 from allauth.account.internal.flows.login_by_code import LoginCodeVerificationProcess
+from allauth.account.stages import LoginByCodeStage, LoginStageController
 from allauth.core.internal.cryptokit import generate_user_code
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -100,6 +103,24 @@ def _sending() -> Iterator[None]:
         raise CannotSend from None
 
 
+@transaction.atomic
+def resume(request: HttpRequest) -> LoginCodeVerificationProcess | None:
+    """The sign-in that waits for its code here; None when no code is valid any more. One that went to an address which
+    the account does not have now proves nothing about it, and is given up.
+
+    Inside a transaction, the person's row stays locked: the address is theirs until it ends.
+    """
+    stage = LoginStageController.enter(request, LoginByCodeStage.key)
+    process = LoginCodeVerificationProcess.resume(stage) if stage else None
+    if process is None:
+        return None
+    sent_to = {"pk": process.state["user_id"], "email": process.state["email"]}
+    if User.objects.select_for_update(no_key=True).filter(**sent_to).first() is None:
+        process.abort()
+        return None
+    return process
+
+
 def identity_of(process: LoginCodeVerificationProcess) -> Identity | None:
     """The identity that the right code attaches."""
     found = process.state.get("identity")
@@ -134,8 +155,11 @@ class AccountAdapter(DefaultAccountAdapter):
         return str(generate_user_code(length=8, numeric=True))
 
     def login(self, request: HttpRequest, user: User) -> None:
+        """A code proves the address that it was sent to; a password or an identity proves none."""
         super().login(request, user)
-        people.note_proved(user, now=timezone.now())
+        for record in get_authentication_records(request, user):
+            if record["method"] == "code":
+                people.note_proved(user, email=record["email"], now=timezone.now())
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         user = request.user

@@ -25,14 +25,14 @@ def at(email: str, *, language: str) -> User:
         return User.objects.get(email=address)
 
 
-def note_proved(user: User, *, now: datetime) -> None:
-    """Who comes in with a code sent to the address has proved it; staff are known by who let them in."""
-    User.objects.filter(pk=user.pk, address_proved_at=None).update(address_proved_at=now)
+def note_proved(user: User, *, email: str, now: datetime) -> None:
+    """Who comes in with a code that was sent to `email` has proved that address, and no other that they have now."""
+    User.objects.filter(pk=user.pk, email=email, address_proved_at=None).update(address_proved_at=now)
 
 
 def drop_stranger(email: str) -> None:
     """Whoever typed this address once and never proved it does not keep it from its owner."""
-    _strangers().filter(email=email, address_proved_at=None).delete()
+    _erase(_strangers().filter(email=email, address_proved_at=None))
 
 
 def _strangers() -> QuerySet[User]:
@@ -47,7 +47,14 @@ def is_called(user: User, first_name: str, last_name: str) -> bool:
 
 def forget_strangers(*, now: datetime) -> int:
     """Erase people whose address was typed but never proved by a code; say how many."""
-    _all, by_model = _strangers().filter(date_joined__lt=now - STRANGER_FOR).delete()
+    return _erase(_strangers().filter(date_joined__lt=now - STRANGER_FOR))
+
+
+@transaction.atomic
+def _erase(found: QuerySet[User]) -> int:
+    """Say how many. Looked at again once they are locked: who came in meanwhile is no stranger any more."""
+    locked = [user.pk for user in found.select_for_update(of=("self",))]
+    _all, by_model = _strangers().filter(pk__in=locked).delete()
     return by_model.get(User._meta.label, 0)
 
 

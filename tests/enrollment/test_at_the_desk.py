@@ -221,7 +221,7 @@ def test_nothing_about_the_person_leaves_before_the_address_is_proved(programme:
     assert due(ada) == ([Kind.ADDRESS_TO_PROVE], 0)
     assert ProviderAccount.objects.claim(now=NOW, lease=timedelta(seconds=40)) is None
     assert ProviderAccount.objects.oldest_owed_at() is None
-    people.note_proved(ada.user, now=NOW)
+    people.note_proved(ada.user, email=ada.user.email, now=NOW)
     assert due(ada) == ([Kind.SEAT_GIVEN, Kind.ADDRESS_TO_PROVE], 1)
     assert due(ada, hours=0) == ([Kind.SEAT_GIVEN], 1)
 
@@ -236,7 +236,7 @@ def test_letter_with_the_link_says_nothing_about_the_person(programme: Programme
     told = ("Ada", "Peeters", "21000001", "Permeke", "Antwerpen")
     assert [word for word in told if word in said] == []
     assert "/accounts/login/code/" in str(message.body)
-    people.note_proved(ada.user, now=NOW)
+    people.note_proved(ada.user, email=ada.user.email, now=NOW)
     assert drafts.compose(Letter.objects.get(pk=letter.pk)) is None
 
 
@@ -285,5 +285,5 @@ def test_seat_of_an_address_that_was_proved_late_is_not_ended(programme: Program
     programme.save()
     ada = sign_up(programme, lin)
     using.remind(now=NOW + timedelta(days=23))
-    people.note_proved(ada.user, now=NOW + timedelta(days=29))
+    people.note_proved(ada.user, email=ada.user.email, now=NOW + timedelta(days=29))
     assert using.end_unused(now=NOW + timedelta(days=31)) == 0

@@ -230,7 +230,7 @@ def test_signing_in_from_home_proves_the_address(programme: Programme, lin: Clie
 def test_page_of_the_application_says_that_the_address_is_not_proved(programme: Programme, lin: Client) -> None:
     ada = signed_up(programme)
     assert "not proved yet" in words_of(lin.get(page("change", ada)))
-    people.note_proved(ada.user, now=timezone.now())
+    people.note_proved(ada.user, email=ada.user.email, now=timezone.now())
     assert "not proved yet" not in words_of(lin.get(page("change", ada)))
 
 
