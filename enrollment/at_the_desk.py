@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from enrollment import applying, card_checking, eligibility, history, rivalry, seats
 from enrollment.models import Enrollment, Event, Letter, SeatPool
-from libraries import address_codes, limits, membership, people, scoping
+from libraries import address_codes, identities, limits, membership, people, scoping
 from libraries.cards.checks import Answer, Outcome
 from libraries.models import Card, Library, User
 
@@ -56,7 +56,7 @@ def sign_up(*, pool: SeatPool, application: applying.Application, email: str, by
     with the same card twice gives back the first, with its card confirmed.
 
     Raises CannotSignUp or applying.Ineligible, and has then changed nothing. An account that exists is used where its
-    names are the same, and keeps what it says; `email` is proved only if it was proved before.
+    names are the same, and keeps what it says; `email` is proved only if such an account had proved it before.
     """
     if not scoping.may_decide_on(by, application.library.institution_id):
         raise CannotSignUp(Obstacle.NOT_YOURS)
@@ -97,14 +97,16 @@ def _enter(*, pool_id: int, application: applying.Application, email: str, by: U
 
 def _person(email: str, application: applying.Application, *, by: User) -> User:
     """Who has this address, locked; made when there is nobody yet. Whoever has an account under another name is
-    somebody else: the address was mistyped, or is shared."""
+    somebody else: the address was mistyped, or is shared. An account without names may be anybody's: it has to be
+    proved again that it is this person's."""
     told = {"first_name": application.first_name, "last_name": application.last_name, "language": application.language}
     user = User.objects.select_for_update(no_key=True).filter(email=email).first()
     if user is None:
         return User.objects.create_user(email, address_proved_at=None, **told)
     if user.pk == by.pk:
         raise CannotSignUp(Obstacle.YOURSELF)
-    if user.is_active and not user.full_name:
+    if user.is_active and not user.full_name and not identities.is_staff(user):
+        people.doubt(user)
         User.objects.filter(pk=user.pk).update(**told)
         user.refresh_from_db()
     if not user.is_active or not people.is_called(user, application.first_name, application.last_name):

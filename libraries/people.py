@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
+from libraries import identities
 from libraries.cards.roster import folded
 from libraries.models import User
 
@@ -28,6 +29,14 @@ def at(email: str, *, language: str) -> User:
 def note_proved(user: User, *, email: str, now: datetime) -> None:
     """Who comes in with a code that was sent to `email` has proved that address, and no other that they have now."""
     User.objects.filter(pk=user.pk, email=email, address_proved_at=None).update(address_proved_at=now)
+
+
+def doubt(user: User) -> None:
+    """The address has to be proved again: whoever came in with it is signed out, and no identity opens the account."""
+    identities.detach_all(user)
+    user.address_proved_at = None
+    user.set_unusable_password()  # another one than before: every session hangs on it
+    user.save(update_fields=["address_proved_at", "password"])
 
 
 def drop_stranger(email: str) -> None:

@@ -8,7 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
 from django.db import connection
+from django.test import Client
 
 from catalog.models import Programme
 from enrollment import applying, at_the_desk, card_checking, drafts, ending, using
@@ -16,7 +18,7 @@ from enrollment.at_the_desk import CannotSignUp, Obstacle
 from enrollment.eligibility import Reason
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount
 from libraries import people
-from libraries.models import Card, User
+from libraries.models import Card, StaffRole, User
 from tests.enrollment.desk import ADA, sign_up
 from tests.factories import (
     NOW,
@@ -210,6 +212,31 @@ def test_address_that_somebody_only_typed_once_is_free(programme: Programme, lin
     ada = sign_up(programme, lin)
     assert (ada.user, ada.user.full_name, ada.user.language) == (stranger, "Ada Peeters", "nl")
     assert ada.user.address_proved_at is None
+
+
+def test_account_without_names_has_to_be_proved_again(programme: Programme, lin: User) -> None:
+    """Bo came in once and never applied, and Ada's address is mistyped as his."""
+    bo = make_user("bo@example.test", address_proved_at=NOW, last_login=NOW, date_joined=NOW - timedelta(days=9))
+    SocialAccount.objects.create(user=bo, provider="https://uitid.test", uid="bo")
+    visitor = Client()
+    visitor.force_login(bo)
+
+    ada = sign_up(programme, lin, "bo@example.test")
+
+    assert (ada.user.pk, ada.user.full_name, ada.user.address_proved_at) == (bo.pk, "Ada Peeters", None)
+    assert due(ada) == ([Kind.ADDRESS_TO_PROVE], 0)
+    assert (visitor.get("/en/my/").status_code, SocialAccount.objects.count()) == (302, 0)
+    assert (people.forget_strangers(now=NOW), User.objects.filter(pk=bo.pk).count()) == (0, 1)
+
+
+@pytest.mark.parametrize("staff", [{"is_staff": True}, {"is_superuser": True}, {}])
+def test_account_of_staff_is_never_given_a_members_name(programme: Programme, lin: User, staff: dict[str, Any]) -> None:
+    user = make_user("jo@example.test", last_login=NOW, **staff)
+    if not staff:
+        StaffRole.objects.create(user=user, role="auditor")
+    assert refusal(programme, lin, "jo@example.test") == Obstacle.ADDRESS_TAKEN
+    user.refresh_from_db()
+    assert (user.full_name, user.address_proved_at is not None) == ("", True)
 
 
 # --- An address that is not proved ---
