@@ -32,6 +32,13 @@ class Obstacle(models.TextChoices):
         _("This address cannot be used here. Check it with the person. Each person needs an address of their own."),
     )
     CONFIRMED_RIVAL = "confirmed_rival", card_checking.Obstacle.CONFIRMED_RIVAL.label
+    RIVAL_HAS_PLACE = (
+        "rival_has_place",
+        _(
+            "Somebody else has a place with this number, on a card that has run out. Confirm that card again, or end"
+            " that place first. Is it the same person? Then put the two accounts together."
+        ),
+    )
     NO_SUCH_NUMBER = (
         "no_such_number",
         _("No card of this institution has such a number. Was something else scanned, or is it another library?"),
@@ -123,10 +130,13 @@ def _confirmed_card(
     by: User,
     now: datetime,
 ) -> Card:
-    """Seen in the right hands. Somebody else's confirmed card is for the page of disputes, where both are in sight."""
+    """Seen in the right hands. Somebody else's confirmed card is for the page of disputes, where both are in sight, and
+    a place in its time of grace does not end unseen."""
     rivals = [card for card in cards if card.user_id != user.pk]
     if any(rival.state == Card.State.CONFIRMED for rival in rivals):
         raise CannotSignUp(Obstacle.CONFIRMED_RIVAL)
+    if any(card_checking.has_place(rival) for rival in rivals):
+        raise CannotSignUp(Obstacle.RIVAL_HAS_PLACE)
     card_checking.refuse_each(pools, rivals, by=by, now=now)
     library, number, answer = application.library, application.number, Answer(Outcome.BY_HAND)
     card = card_checking.claim(pools, cards, user=user, library=library, number=number, answer=answer, now=now)

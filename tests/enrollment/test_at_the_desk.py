@@ -147,6 +147,17 @@ def test_desk_leaves_a_confirmed_rival_to_the_page_of_disputes(programme: Progra
     assert refusal(programme, lin) == Obstacle.CONFIRMED_RIVAL
 
 
+def test_desk_ends_no_place_in_its_time_of_grace(programme: Programme, lin: User) -> None:
+    cy = make_member("cy@example.test", programme=programme, number="21000001")
+    card_checking.confirm(card_id=cy.card_id, by=lin, now=NOW)
+    until = NOW.date() - timedelta(days=1)
+    Card.objects.update(state=Card.State.CLAIMED, valid_until=until, decided_at=None, decided_how="", decided_by=None)
+
+    assert refusal(programme, lin) == Obstacle.RIVAL_HAS_PLACE
+    cy.refresh_from_db()
+    assert cy.state == State.SEATED
+
+
 def test_desk_keeps_the_rules_of_the_programme(programme: Programme, lin: User) -> None:
     programme.opens_on = NOW.date() + timedelta(days=1)
     programme.save()
