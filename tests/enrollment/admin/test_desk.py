@@ -255,6 +255,20 @@ def test_sheet_is_in_the_language_of_the_person(programme: Programme, lin: Clien
     assert "21000001" not in said
 
 
+def test_sheet_tells_nothing_of_a_card_that_only_another_institution_sees(
+    programme: Programme, lin: Client, halle: Library
+) -> None:
+    ada = signed_up(programme, language="en")
+    Card.objects.filter(pk=ada.card_id).update(institution=halle.institution, library=halle)
+    said = words_of(lin.get(page("sheet", ada)))
+    assert [text in said for text in ("Welcome, Ada", "Your library card", "ends in", "001")] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
 def test_sheet_of_who_waits_tells_the_number_in_the_queue(programme: Programme, lin: Client) -> None:
     signed_up(programme)
     sign_up(lin, programme, number="21000002", first_name="Bo", email="bo@example.test")
