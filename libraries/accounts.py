@@ -26,7 +26,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import override
 
-from libraries import address_codes, limits, people
+from libraries import address_codes, arriving, limits, people
 from libraries.identities import Identity
 from libraries.models import User
 
@@ -67,7 +67,9 @@ def send_code(
     user = people.at(email, language=language)
     with _sending():
         process = LoginCodeVerificationProcess.initiate(request=request, user=user, email=email)
-    if identity is not None:
+    if identity is None:
+        arriving.no_longer_waits(request)
+    else:
         process.state["identity"] = identity.as_data()
         process.persist()
 
@@ -157,6 +159,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def login(self, request: HttpRequest, user: User) -> None:
         """A code proves the address that it was sent to; a password or an identity proves none."""
         super().login(request, user)
+        arriving.no_longer_waits(request)
         for record in get_authentication_records(request, user):
             if record["method"] == "code":
                 people.note_proved(user, email=record["email"], now=timezone.now())
