@@ -20,7 +20,6 @@ from allauth.core.internal.cryptokit import generate_user_code
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -105,22 +104,22 @@ def _sending() -> Iterator[None]:
         raise CannotSend from None
 
 
-@transaction.atomic
 def resume(request: HttpRequest) -> LoginCodeVerificationProcess | None:
     """The sign-in that waits for its code here; None when no code is valid any more. One that went to an address which
-    the account does not have now proves nothing about it, and is given up.
-
-    Inside a transaction, the person's row stays locked: the address is theirs until it ends.
-    """
+    the account does not have now is given up."""
     stage = LoginStageController.enter(request, LoginByCodeStage.key)
     process = LoginCodeVerificationProcess.resume(stage) if stage else None
-    if process is None:
-        return None
-    sent_to = {"pk": process.state["user_id"], "email": process.state["email"]}
-    if User.objects.select_for_update(no_key=True).filter(**sent_to).first() is None:
+    if process is not None and (process.user is None or process.user.email != process.state["email"]):
         process.abort()
         return None
     return process
+
+
+def still_goes_to_owner(process: LoginCodeVerificationProcess) -> bool:
+    """Whether the account has the address that the code went to, read again. Within a transaction: the row stays locked
+    until its end, so that the address stays too."""
+    sent_to = {"pk": process.state["user_id"], "email": process.state["email"]}
+    return User.objects.select_for_update(no_key=True).filter(**sent_to).first() is not None
 
 
 def identity_of(process: LoginCodeVerificationProcess) -> Identity | None:

@@ -142,7 +142,8 @@ class CodeView(allauth_views.ConfirmLoginCodeView):
     def form_valid(self, form: forms.Form) -> HttpResponse:
         """Under the lock of the person's row. With an identity, the account gets it before anybody is signed in, or
         nobody is."""
-        if accounts.resume(self.request) is None:
+        if not accounts.still_goes_to_owner(self._process):
+            self._process.abort()
             return self._no_longer_valid()
         identity = accounts.identity_of(self._process)
         refused = openid.attach(self.request, identity, user=self._process.user) if identity else None
