@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from allauth.socialaccount.models import SocialAccount
 from django.conf import LazySettings
+from django.db import connections
+from django.http import HttpRequest
 from django.test import Client
 
 from catalog.models import Programme
@@ -81,6 +84,35 @@ def test_address_that_is_corrected_between_reading_and_comparing_opens_nothing(
     answer = client.post(CONFIRM, {"code": newest_code(), "next": CARD}, follow=True)
     assert NO_LONGER_VALID in words_of(answer)
     check_nobody_came_in(client, mistyped)
+
+
+@pytest.mark.concurrency
+@pytest.mark.django_db(transaction=True)
+def test_address_is_not_corrected_while_its_owner_comes_in(
+    client: Client, mistyped: Enrollment, lin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.post("/en/join/", {"email": TYPO})
+    login, corrections = accounts.AccountAdapter.login, []
+
+    def elsewhere() -> None:
+        try:
+            correct(mistyped, lin)
+        finally:
+            connections.close_all()
+
+    def slowly(adapter: accounts.AccountAdapter, request: HttpRequest, user: User) -> None:
+        corrections.append(pool.submit(elsewhere))
+        with pytest.raises(TimeoutError):  # it waits for the lock
+            corrections[0].result(timeout=0.2)
+        login(adapter, request, user)
+
+    monkeypatch.setattr(accounts.AccountAdapter, "login", slowly)
+    with ThreadPoolExecutor(1) as pool:
+        client.post(CONFIRM, {"code": newest_code(), "next": CARD})
+        with pytest.raises(at_the_desk.CannotSignUp) as refused:
+            corrections[0].result(timeout=10)
+    assert refused.value.obstacle == at_the_desk.Obstacle.PROVED
+    assert User.objects.get(pk=mistyped.user_id).email == TYPO
 
 
 def test_identity_is_not_attached_by_the_code_of_a_corrected_address(
