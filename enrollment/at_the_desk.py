@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from enrollment import applying, card_checking, eligibility, history, moving, rivalry, seats
 from enrollment.models import Enrollment, Event, Letter, SeatPool
-from libraries import address_codes, limits, membership, people, scoping
+from libraries import address_codes, identities, limits, membership, people, scoping
 from libraries.cards.checks import Answer, Outcome
 from libraries.models import Card, Library, User
 
@@ -32,6 +32,13 @@ class Obstacle(models.TextChoices):
         _("This address cannot be used here. Check it with the person. Each person needs an address of their own."),
     )
     CONFIRMED_RIVAL = "confirmed_rival", card_checking.Obstacle.CONFIRMED_RIVAL.label
+    RIVAL_HAS_PLACE = (
+        "rival_has_place",
+        _(
+            "Somebody else has a place with this number, on a card that has run out. Confirm that card again, or end"
+            " that place first. Is it the same person? Then put the two accounts together."
+        ),
+    )
     NO_SUCH_NUMBER = "no_such_number", moving.Obstacle.NO_SUCH_NUMBER.label
     PROVED = "proved", _("This address is proved. Only its owner can change it.")
     TOO_MANY = "too_many", _("You have signed up very many people. Please wait an hour and try again.")
@@ -53,7 +60,7 @@ def sign_up(*, pool: SeatPool, application: applying.Application, email: str, by
     with the same card twice gives back the first, with its card confirmed.
 
     Raises CannotSignUp or applying.Ineligible, and has then changed nothing. An account that exists is used where its
-    names are the same, and keeps what it says; `email` is proved only if it was proved before.
+    names are the same, and keeps what it says; `email` is proved only if such an account had proved it before.
     """
     if not scoping.may_decide_on(by, application.library.institution_id):
         raise CannotSignUp(Obstacle.NOT_YOURS)
@@ -94,14 +101,16 @@ def _enter(*, pool_id: int, application: applying.Application, email: str, by: U
 
 def _person(email: str, application: applying.Application, *, by: User) -> User:
     """Who has this address, locked; made when there is nobody yet. Whoever has an account under another name is
-    somebody else: the address was mistyped, or is shared."""
+    somebody else: the address was mistyped, or is shared. An account without names may be anybody's: it has to be
+    proved again that it is this person's."""
     told = {"first_name": application.first_name, "last_name": application.last_name, "language": application.language}
     user = User.objects.select_for_update(no_key=True).filter(email=email).first()
     if user is None:
         return User.objects.create_user(email, address_proved_at=None, **told)
     if user.pk == by.pk:
         raise CannotSignUp(Obstacle.YOURSELF)
-    if user.is_active and not user.full_name:
+    if user.is_active and not user.full_name and not identities.is_staff(user):
+        people.doubt(user)
         User.objects.filter(pk=user.pk).update(**told)
         user.refresh_from_db()
     if not user.is_active or not people.is_called(user, application.first_name, application.last_name):
@@ -118,10 +127,13 @@ def _confirmed_card(
     by: User,
     now: datetime,
 ) -> Card:
-    """Seen in the right hands. Somebody else's confirmed card is for the page of disputes, where both are in sight."""
+    """Seen in the right hands. Somebody else's confirmed card is for the page of disputes, where both are in sight, and
+    a place in its time of grace does not end unseen."""
     rivals = [card for card in cards if card.user_id != user.pk]
     if any(rival.state == Card.State.CONFIRMED for rival in rivals):
         raise CannotSignUp(Obstacle.CONFIRMED_RIVAL)
+    if any(card_checking.has_place(rival) for rival in rivals):
+        raise CannotSignUp(Obstacle.RIVAL_HAS_PLACE)
     card_checking.refuse_each(pools, rivals, by=by, now=now)
     library, number, answer = application.library, application.number, Answer(Outcome.BY_HAND)
     card = card_checking.claim(pools, cards, user=user, library=library, number=number, answer=answer, now=now)

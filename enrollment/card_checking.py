@@ -157,8 +157,13 @@ def _check_loses_nothing(card: Card) -> None:
     carried = Enrollment.objects.open().filter(card=card)
     if carried.filter(next_card__isnull=False).exists():
         raise CannotDecide(Obstacle.NEW_CARD_WAITS)
-    if card.has_run_out and carried.filter(state=Enrollment.State.SEATED).exists():
+    if has_place(card):
         raise CannotDecide(Obstacle.HAS_PLACE)
+
+
+def has_place(card: Card) -> bool:
+    """Whether it was proved until a day that is over, and carries a place in its time of grace."""
+    return card.has_run_out and Enrollment.objects.open().filter(card=card, state=Enrollment.State.SEATED).exists()
 
 
 def _refuse(

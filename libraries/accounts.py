@@ -13,7 +13,9 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter, get_adapter
+from allauth.account.authentication import get_authentication_records
 from allauth.account.internal.flows.login_by_code import LoginCodeVerificationProcess
+from allauth.account.stages import LoginByCodeStage, LoginStageController
 from allauth.core.internal.cryptokit import generate_user_code
 from django.conf import settings
 from django.contrib.auth import authenticate
@@ -23,7 +25,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import override
 
-from libraries import address_codes, limits, people
+from libraries import address_codes, arriving, limits, people
 from libraries.identities import Identity
 from libraries.models import User
 
@@ -64,7 +66,9 @@ def send_code(
     user = people.at(email, language=language)
     with _sending():
         process = LoginCodeVerificationProcess.initiate(request=request, user=user, email=email)
-    if identity is not None:
+    if identity is None:
+        arriving.no_longer_waits(request)
+    else:
         process.state["identity"] = identity.as_data()
         process.persist()
 
@@ -98,6 +102,24 @@ def _sending() -> Iterator[None]:
         raise AddressRefused from None
     except (smtplib.SMTPException, OSError):
         raise CannotSend from None
+
+
+def resume(request: HttpRequest) -> LoginCodeVerificationProcess | None:
+    """The sign-in that waits for its code here; None when no code is valid any more. One that went to an address which
+    the account does not have now is given up."""
+    stage = LoginStageController.enter(request, LoginByCodeStage.key)
+    process = LoginCodeVerificationProcess.resume(stage) if stage else None
+    if process is not None and (process.user is None or process.user.email != process.state["email"]):
+        process.abort()
+        return None
+    return process
+
+
+def still_goes_to_owner(process: LoginCodeVerificationProcess) -> bool:
+    """Whether the account has the address that the code went to, read again. Within a transaction: the row stays locked
+    until its end, so that the address stays too."""
+    sent_to = {"pk": process.state["user_id"], "email": process.state["email"]}
+    return User.objects.select_for_update(no_key=True).filter(**sent_to).first() is not None
 
 
 def identity_of(process: LoginCodeVerificationProcess) -> Identity | None:
@@ -134,8 +156,12 @@ class AccountAdapter(DefaultAccountAdapter):
         return str(generate_user_code(length=8, numeric=True))
 
     def login(self, request: HttpRequest, user: User) -> None:
+        """A code proves the address that it was sent to; a password or an identity proves none."""
         super().login(request, user)
-        people.note_proved(user, now=timezone.now())
+        arriving.no_longer_waits(request)
+        for record in get_authentication_records(request, user):
+            if record["method"] == "code":
+                people.note_proved(user, email=record["email"], now=timezone.now())
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         user = request.user

@@ -27,9 +27,14 @@ def waiting(request: HttpRequest) -> Identity | None:
     return Identity(**found["identity"]) if found else None
 
 
+def no_longer_waits(request: HttpRequest) -> None:
+    """What was told of it stays no longer than it may be of use."""
+    request.session.pop(_WAITING, None)
+
+
 def arrived(request: HttpRequest, identity: Identity, user: User) -> None:
     """Of somebody whose name is not known here, it is proposed on the form for the card."""
-    request.session.pop(_WAITING, None)
+    no_longer_waits(request)
     if not user.full_name:
         request.session[_NAMES] = identity.names
 

@@ -89,6 +89,10 @@ def detach(pk: int, *, user: User) -> bool:
     return bool(deleted)
 
 
+def detach_all(user: User) -> None:
+    SocialAccount.objects.filter(user=user).delete()
+
+
 def hand_over(*, of: User, to: User) -> None:
     """For two accounts that become one."""
     SocialAccount.objects.filter(user=of).update(user=to)

@@ -1,6 +1,7 @@
 """Sign-in with an identity of another site by OpenID Connect: allauth's flow, with stricter checks and our own answers.
 
-Nothing of what the other site tells is stored but who it is (`identities`); no token is.
+Of what the other site tells, only who it is stays (`identities`). The rest waits in the session until the person is
+signed in or asks for a code without it (`arriving`); no token is stored.
 """
 
 from __future__ import annotations

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import BoundedSemaphore
 from time import monotonic
 from typing import Any
 
@@ -15,6 +18,10 @@ CONNECT_WITHIN, READ_WITHIN = 3.0, 5.0
 # For everything that one page asks of the provider.
 ALL_WITHIN = 10.0
 MOST_BYTES = 512 * 1024
+# So many threads of this process wait for providers at once, beside those that wait for library systems
+# (enrollment.asking): a slow provider leaves the others to everybody else.
+MOST_AT_ONCE = 2
+_room = BoundedSemaphore(MOST_AT_ONCE)
 
 
 class BadAnswer(Exception):
@@ -22,7 +29,7 @@ class BadAnswer(Exception):
 
 
 class NoAnswer(BadAnswer):
-    """The provider cannot be reached, is too slow, or says itself that it cannot."""
+    """The provider cannot be reached, is too slow, or says itself that it cannot; or too many wait for one already."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +44,23 @@ class Exchange:
             ends_at=self.ends_at, max_bytes=MOST_BYTES, connect_timeout=CONNECT_WITHIN, read_timeout=READ_WITHIN
         )
         try:
-            with http.new_session(private=True, schemes=("https", "http")) as session:
+            with _place_to_wait(), http.new_session(private=True, schemes=("https", "http")) as session:
                 answer = http.send(session, requests.Request(method, address, **more), bounds)
         except http.RequestFailed as error:
             raise NoAnswer(error.code.value) from None
         if answer.status >= 500 or answer.status == 429:
             raise NoAnswer(f"status {answer.status}")
         return _parsed(answer)
+
+
+@contextmanager
+def _place_to_wait() -> Iterator[None]:
+    if not _room.acquire(blocking=False):
+        raise NoAnswer("too many wait")
+    try:
+        yield
+    finally:
+        _room.release()
 
 
 def _parsed(answer: http.Response) -> dict[str, Any]:

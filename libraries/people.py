@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
+from libraries import identities
 from libraries.cards.roster import folded
 from libraries.models import User
 
@@ -25,14 +26,22 @@ def at(email: str, *, language: str) -> User:
         return User.objects.get(email=address)
 
 
-def note_proved(user: User, *, now: datetime) -> None:
-    """Who comes in with a code sent to the address has proved it; staff are known by who let them in."""
-    User.objects.filter(pk=user.pk, address_proved_at=None).update(address_proved_at=now)
+def note_proved(user: User, *, email: str, now: datetime) -> None:
+    """Who comes in with a code that was sent to `email` has proved that address, and no other that they have now."""
+    User.objects.filter(pk=user.pk, email=email, address_proved_at=None).update(address_proved_at=now)
+
+
+def doubt(user: User) -> None:
+    """The address has to be proved again: whoever came in with it is signed out, and no identity opens the account."""
+    identities.detach_all(user)
+    user.address_proved_at = None
+    user.set_unusable_password()  # another one than before: every session hangs on it
+    user.save(update_fields=["address_proved_at", "password"])
 
 
 def drop_stranger(email: str) -> None:
     """Whoever typed this address once and never proved it does not keep it from its owner."""
-    _strangers().filter(email=email, address_proved_at=None).delete()
+    _erase(_strangers().filter(email=email, address_proved_at=None))
 
 
 def _strangers() -> QuerySet[User]:
@@ -47,7 +56,14 @@ def is_called(user: User, first_name: str, last_name: str) -> bool:
 
 def forget_strangers(*, now: datetime) -> int:
     """Erase people whose address was typed but never proved by a code; say how many."""
-    _all, by_model = _strangers().filter(date_joined__lt=now - STRANGER_FOR).delete()
+    return _erase(_strangers().filter(date_joined__lt=now - STRANGER_FOR))
+
+
+@transaction.atomic
+def _erase(found: QuerySet[User]) -> int:
+    """Say how many. Looked at again once they are locked: who came in meanwhile is no stranger any more."""
+    locked = [user.pk for user in found.select_for_update(of=("self",))]
+    _all, by_model = _strangers().filter(pk__in=locked).delete()
     return by_model.get(User._meta.label, 0)
 
 

@@ -53,7 +53,7 @@ class DeskAddressAdmin(LookingUpAdmin):
 
     def sheet_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Step 4, in the language of the person; around it, that of the librarian."""
-        facts = sheet_of(self._row_at_desk(request, pk))
+        facts = sheet_of(self._row_at_desk(request, pk), person(request))
         width = request.GET.get("width", "")
         around = {
             "width": width if width in WIDTHS else WIDTHS[0],

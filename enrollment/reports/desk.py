@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from enrollment import using, waiting_list
 from enrollment.models import Enrollment
-from libraries.models import Card
+from libraries import scoping
+from libraries.models import Card, User
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ def _applications(card: Card) -> list[Enrollment]:
     return list(Enrollment.objects.open().filter(card=card).select_related("pool__programme").order_by("pk"))
 
 
-def sheet_of(row: Enrollment) -> dict[str, Any]:
-    """For the paper that the person takes home: of the card no more than its end, and the address as it was typed, so
-    that a mistake is seen."""
+def sheet_of(row: Enrollment, user: User) -> dict[str, Any]:
+    """For the paper that the person takes home: of the card no more than its end, nothing where `user` may not see it,
+    and the address as it was typed, so that a mistake is seen."""
     programme = row.pool.programme
     return {
         "row": row,
@@ -44,7 +45,7 @@ def sheet_of(row: Enrollment) -> dict[str, Any]:
         "programme": programme,
         "provider": programme.provider.name,
         "library": row.card.library,
-        "card_end": row.card.number[-3:],
+        "card_end": row.card.number[-3:] if scoping.may_see(user, row.card.institution_id) else "",
         "place": waiting_list.place_of(row),
         "proved": row.user.address_proved_at is not None,
         "until": using.prove_until(row),

@@ -10,13 +10,13 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from allauth.account import views as allauth_views
-from allauth.account.internal.flows.login_by_code import LoginCodeVerificationProcess
-from allauth.account.stages import LoginByCodeStage, LoginStage, LoginStageController
+from allauth.account.stages import LoginByCodeStage, LoginStage
 from allauth.account.utils import get_login_redirect_url, get_next_redirect_url
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
@@ -141,10 +141,8 @@ class CodeView(allauth_views.ConfirmLoginCodeView):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.user.is_authenticated:
             return redirect(get_login_redirect_url(request))
-        stage = LoginStageController.enter(request, LoginByCodeStage.key)
-        if stage is None or LoginCodeVerificationProcess.resume(stage) is None:
-            words = _("This code is no longer valid. Ask for a new one.")
-            return self._start_again(words, _start(destination_of(request)))
+        if accounts.resume(request) is None:
+            return self._no_longer_valid()
         return super().dispatch(request, *args, **kwargs)  # type: ignore[no-any-return]
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -158,8 +156,13 @@ class CodeView(allauth_views.ConfirmLoginCodeView):
     def get_form_class(self) -> type[CodeForm]:
         return CodeForm
 
+    @transaction.atomic
     def form_valid(self, form: forms.Form) -> HttpResponse:
-        """With an identity, the account gets it before anybody is signed in, or nobody is."""
+        """Under the lock of the person's row. With an identity, the account gets it before anybody is signed in, or
+        nobody is."""
+        if not accounts.still_goes_to_owner(self._process):
+            self._process.abort()
+            return self._no_longer_valid()
         identity = accounts.identity_of(self._process)
         refused = openid.attach(self.request, identity, user=self._process.user) if identity else None
         if refused is not None:
@@ -181,6 +184,10 @@ class CodeView(allauth_views.ConfirmLoginCodeView):
     @property
     def _start(self) -> str:
         return _start(destination_of(self.request), identity=accounts.identity_of(self._process) is not None)
+
+    def _no_longer_valid(self) -> HttpResponse:
+        words = _("This code is no longer valid. Ask for a new one.")
+        return self._start_again(words, _start(destination_of(self.request)))
 
     def _no_more_guesses(self) -> HttpResponse:
         self._process.abort()

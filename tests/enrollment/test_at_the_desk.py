@@ -8,7 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
 from django.db import connection
+from django.test import Client
 
 from catalog.models import Programme
 from enrollment import applying, at_the_desk, card_checking, drafts, ending, using
@@ -16,7 +18,7 @@ from enrollment.at_the_desk import CannotSignUp, Obstacle
 from enrollment.eligibility import Reason
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount
 from libraries import people
-from libraries.models import Card, User
+from libraries.models import Card, StaffRole, User
 from tests.enrollment.desk import ADA, sign_up
 from tests.factories import (
     NOW,
@@ -145,6 +147,17 @@ def test_desk_leaves_a_confirmed_rival_to_the_page_of_disputes(programme: Progra
     assert refusal(programme, lin) == Obstacle.CONFIRMED_RIVAL
 
 
+def test_desk_ends_no_place_in_its_time_of_grace(programme: Programme, lin: User) -> None:
+    cy = make_member("cy@example.test", programme=programme, number="21000001")
+    card_checking.confirm(card_id=cy.card_id, by=lin, now=NOW)
+    until = NOW.date() - timedelta(days=1)
+    Card.objects.update(state=Card.State.CLAIMED, valid_until=until, decided_at=None, decided_how="", decided_by=None)
+
+    assert refusal(programme, lin) == Obstacle.RIVAL_HAS_PLACE
+    cy.refresh_from_db()
+    assert cy.state == State.SEATED
+
+
 def test_desk_keeps_the_rules_of_the_programme(programme: Programme, lin: User) -> None:
     programme.opens_on = NOW.date() + timedelta(days=1)
     programme.save()
@@ -212,6 +225,31 @@ def test_address_that_somebody_only_typed_once_is_free(programme: Programme, lin
     assert ada.user.address_proved_at is None
 
 
+def test_account_without_names_has_to_be_proved_again(programme: Programme, lin: User) -> None:
+    """Bo came in once and never applied, and Ada's address is mistyped as his."""
+    bo = make_user("bo@example.test", address_proved_at=NOW, last_login=NOW, date_joined=NOW - timedelta(days=9))
+    SocialAccount.objects.create(user=bo, provider="https://uitid.test", uid="bo")
+    visitor = Client()
+    visitor.force_login(bo)
+
+    ada = sign_up(programme, lin, "bo@example.test")
+
+    assert (ada.user.pk, ada.user.full_name, ada.user.address_proved_at) == (bo.pk, "Ada Peeters", None)
+    assert due(ada) == ([Kind.ADDRESS_TO_PROVE], 0)
+    assert (visitor.get("/en/my/").status_code, SocialAccount.objects.count()) == (302, 0)
+    assert (people.forget_strangers(now=NOW), User.objects.filter(pk=bo.pk).count()) == (0, 1)
+
+
+@pytest.mark.parametrize("staff", [{"is_staff": True}, {"is_superuser": True}, {}])
+def test_account_of_staff_is_never_given_a_members_name(programme: Programme, lin: User, staff: dict[str, Any]) -> None:
+    user = make_user("jo@example.test", last_login=NOW, **staff)
+    if not staff:
+        StaffRole.objects.create(user=user, role="auditor")
+    assert refusal(programme, lin, "jo@example.test") == Obstacle.ADDRESS_TAKEN
+    user.refresh_from_db()
+    assert (user.full_name, user.address_proved_at is not None) == ("", True)
+
+
 # --- An address that is not proved ---
 
 
@@ -221,7 +259,7 @@ def test_nothing_about_the_person_leaves_before_the_address_is_proved(programme:
     assert due(ada) == ([Kind.ADDRESS_TO_PROVE], 0)
     assert ProviderAccount.objects.claim(now=NOW, lease=timedelta(seconds=40)) is None
     assert ProviderAccount.objects.oldest_owed_at() is None
-    people.note_proved(ada.user, now=NOW)
+    people.note_proved(ada.user, email=ada.user.email, now=NOW)
     assert due(ada) == ([Kind.SEAT_GIVEN, Kind.ADDRESS_TO_PROVE], 1)
     assert due(ada, hours=0) == ([Kind.SEAT_GIVEN], 1)
 
@@ -236,7 +274,7 @@ def test_letter_with_the_link_says_nothing_about_the_person(programme: Programme
     told = ("Ada", "Peeters", "21000001", "Permeke", "Antwerpen")
     assert [word for word in told if word in said] == []
     assert "/accounts/login/code/" in str(message.body)
-    people.note_proved(ada.user, now=NOW)
+    people.note_proved(ada.user, email=ada.user.email, now=NOW)
     assert drafts.compose(Letter.objects.get(pk=letter.pk)) is None
 
 
@@ -285,5 +323,5 @@ def test_seat_of_an_address_that_was_proved_late_is_not_ended(programme: Program
     programme.save()
     ada = sign_up(programme, lin)
     using.remind(now=NOW + timedelta(days=23))
-    people.note_proved(ada.user, now=NOW + timedelta(days=29))
+    people.note_proved(ada.user, email=ada.user.email, now=NOW + timedelta(days=29))
     assert using.end_unused(now=NOW + timedelta(days=31)) == 0

@@ -142,7 +142,7 @@ def test_mistyped_address_is_corrected_while_it_is_not_proved(programme: Program
     assert (user.pk, user.email) == (ada.user_id, ADA)
     links = Letter.objects.filter(kind=Kind.ADDRESS_TO_PROVE).order_by("pk")
     assert [bool(link.dropped_at) for link in links] == [True, False]
-    people.note_proved(user, now=NOW)
+    people.note_proved(user, email=user.email, now=NOW)
     assert correction(ada, "eve@example.test", lin) == Obstacle.PROVED
 
 

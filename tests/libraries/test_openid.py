@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from django.test import Client
 
 from libraries import openid, openid_requests
 from libraries.models import User
+from libraries.openid_requests import Exchange
 from libraries.openid_tokens import NotBelieved, claims_of
 from tests.enrollment.views.identity_visits import CALLBACK, START, at_provider, come, press
 from tests.enrollment.views.visiting import heading_of, words_of
@@ -211,6 +213,18 @@ def test_slow_provider_is_given_up(client: Client, uitid: IdentityProvider, monk
     began = time.monotonic()
     assert said_by(press(client)) == (503, NO_ANSWER)
     assert time.monotonic() - began < 0.3
+
+
+def test_slow_provider_takes_no_more_than_its_threads(client: Client, uitid: IdentityProvider) -> None:
+    uitid.slow = 0.3
+    with ThreadPoolExecutor(openid_requests.MOST_AT_ONCE) as pool:
+        address = uitid.address + DISCOVERY
+        waiting = [pool.submit(Exchange().document, "GET", address) for _ in range(openid_requests.MOST_AT_ONCE)]
+        while len(uitid.asked) < len(waiting):
+            time.sleep(0.01)
+        assert said_by(press(client)) == (503, NO_ANSWER)
+        assert len(uitid.asked) == len([each.result() for each in waiting])
+    assert press(client).status_code == 302
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from importlib import import_module
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db import connections
+from django.db import connections, transaction
 
 from libraries import people
 from libraries.models import User
@@ -84,9 +85,16 @@ def test_typing_an_address_proves_nothing_and_coming_in_does_once() -> None:
     user = people.at("ada@example.test", language="nl")
     assert user.address_proved_at is None
     for at in (NOW, NOW + timedelta(days=1)):
-        people.note_proved(user, now=at)
+        people.note_proved(user, email=user.email, now=at)
     user.refresh_from_db()
     assert user.address_proved_at == NOW
+
+
+def test_code_proves_no_address_but_the_one_it_was_sent_to() -> None:
+    user = make_user("ada@example.test", address_proved_at=None)
+    people.note_proved(user, email="adda@example.test", now=NOW)
+    user.refresh_from_db()
+    assert user.address_proved_at is None
 
 
 @pytest.mark.parametrize("somebody", [{"address_proved_at": NOW}, {"last_login": NOW}, {"is_active": False}])
@@ -96,6 +104,28 @@ def test_address_is_taken_from_nobody_but_a_stranger(somebody: dict[str, Any]) -
     for email in ("ada@example.test", "bo@example.test"):
         people.drop_stranger(email)
     assert [user.email for user in User.objects.all()] == ["ada@example.test"]
+
+
+@pytest.mark.concurrency
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("erase", [lambda: people.drop_stranger("ada@example.test"), people.forget_strangers])
+def test_who_comes_in_while_strangers_are_erased_stays(erase: Callable[..., Any]) -> None:
+    make_user("ada@example.test", address_proved_at=None, date_joined=LONG_AGO)
+
+    def elsewhere() -> None:
+        try:
+            erase(**({"now": NOW} if erase == people.forget_strangers else {}))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            User.objects.update(last_login=NOW)
+            erasing = pool.submit(elsewhere)
+            with pytest.raises(TimeoutError):  # it has found her, and waits
+                erasing.result(timeout=0.3)
+        erasing.result(timeout=10)
+    assert User.objects.count() == 1
 
 
 def test_names_are_the_same_however_they_are_spelled() -> None:

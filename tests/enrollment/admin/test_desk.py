@@ -230,7 +230,7 @@ def test_signing_in_from_home_proves_the_address(programme: Programme, lin: Clie
 def test_page_of_the_application_says_that_the_address_is_not_proved(programme: Programme, lin: Client) -> None:
     ada = signed_up(programme)
     assert "not proved yet" in words_of(lin.get(page("change", ada)))
-    people.note_proved(ada.user, now=timezone.now())
+    people.note_proved(ada.user, email=ada.user.email, now=timezone.now())
     assert "not proved yet" not in words_of(lin.get(page("change", ada)))
 
 
@@ -253,6 +253,20 @@ def test_sheet_is_in_the_language_of_the_person(programme: Programme, lin: Clien
     )
     assert [text for text in told if text not in said] == []
     assert "21000001" not in said
+
+
+def test_sheet_tells_nothing_of_a_card_that_only_another_institution_sees(
+    programme: Programme, lin: Client, halle: Library
+) -> None:
+    ada = signed_up(programme, language="en")
+    Card.objects.filter(pk=ada.card_id).update(institution=halle.institution, library=halle)
+    said = words_of(lin.get(page("sheet", ada)))
+    assert [text in said for text in ("Welcome, Ada", "Your library card", "ends in", "001")] == [
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_sheet_of_who_waits_tells_the_number_in_the_queue(programme: Programme, lin: Client) -> None:

@@ -177,6 +177,26 @@ def test_code_that_is_asked_for_without_an_identity_attaches_none(client: Client
     assert (who(client), attached()) == ("bo@example.test", [])
 
 
+def kept_of(client: Client) -> list[str]:
+    return [told for told in (str(ADA["sub"]), "Peeters", "ada@example.test") if told in str(dict(client.session))]
+
+
+def test_what_was_told_goes_when_a_code_is_asked_for_without_it(client: Client, uitid: IdentityProvider) -> None:
+    make_user()
+    come(client)
+    assert len(kept_of(client)) == 3
+    client.post("/en/accounts/login/code/", {"email": "bo@example.test"})
+    assert kept_of(client) == []
+
+
+def test_what_was_told_goes_when_somebody_signs_in(client: Client, uitid: IdentityProvider) -> None:
+    make_user()
+    come(client)
+    make_user("bo@example.test", password="a password of his")
+    client.post("/en/accounts/login/", {"login": "bo@example.test", "password": "a password of his"})
+    assert (who(client), kept_of(client)) == ("bo@example.test", [])
+
+
 def test_new_code_is_asked_for_with_the_identity(client: Client, uitid: IdentityProvider) -> None:
     make_user()
     come(client, then=CARD)

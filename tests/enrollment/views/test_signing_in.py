@@ -201,5 +201,5 @@ def test_asking_and_typing_cost_a_constant_number_of_queries(
         make_user(f"{number}@example.test", last_login=timezone.now())
     with django_assert_max_num_queries(12):
         ask(client)
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(25):
         client.post(CONFIRM, {"code": newest_code(), "next": CARD})
