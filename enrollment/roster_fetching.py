@@ -34,7 +34,7 @@ _EVERY, _AGAIN = timedelta(hours=20), timedelta(minutes=50)
 
 
 class NotYours(Exception):
-    """Only operators take a list after all."""
+    """Only operators say where a list is fetched from, and take one after all."""
 
 
 class _TakesTooMuch(Exception):
@@ -86,6 +86,16 @@ def trouble_in_words(trouble: str) -> str:
         return str(roster_places.Trouble(trouble).label)
     code, _colon, line = trouble.partition(":")
     return rosters.RosterRefused(code, line=int(line)).message if line.isdecimal() else trouble
+
+
+@transaction.atomic
+def save(source: RosterSource, *, by: User, now: datetime, fields: Collection[str] | None = None) -> None:
+    """A new source, or these fields of one; nothing else in it is touched. Raises NotYours."""
+    if not scoping.may(by, Role.OPERATOR):
+        raise NotYours
+    source.save(update_fields=fields)
+    institution_id = source.institution_id
+    history.record(Event.Kind.SYSTEM_CHANGED, now=now, by=by, institution_id=institution_id, reason="roster_source")
 
 
 @transaction.atomic

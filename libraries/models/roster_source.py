@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
-from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+
+from libraries.secrets import NAME_VALIDATORS
 
 
 class RosterSource(models.Model):
@@ -28,7 +26,7 @@ class RosterSource(models.Model):
         _("name of the secret"),
         max_length=100,
         blank=True,
-        validators=[RegexValidator(r"^[A-Z][A-Z0-9_]*$", _("Write the name of an environment variable."))],
+        validators=NAME_VALIDATORS,
         help_text=_("The environment variable that holds the password of the login; it is never stored here."),
     )
     tried_at = models.DateTimeField(_("last tried"), null=True, editable=False)
@@ -58,16 +56,3 @@ class RosterSource(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk}"
-
-    def clean(self) -> None:
-        if self.way == self.Way.DOWNLOAD and not _is_usable(self.address):
-            raise ValidationError({"address": _("Write an address that begins with https://, without a password.")})
-
-
-def _is_usable(address: str) -> bool:
-    """A name and password in the address would be shown with it."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return False
-    return parts.scheme == "https" and bool(parts.hostname) and "@" not in parts.netloc
