@@ -87,11 +87,6 @@ def ask(institution: Institution, question: Question) -> Answer:
     return check_of(institution, question.number).ask(question)
 
 
-def answers(institution: Institution, number: str, *, on: date) -> bool:
-    """Whether the institution's system answers when it is asked about this number. May take seconds, as above."""
-    return system_of(institution).look_up(number, on=on).outcome != Outcome.NO_ANSWER
-
-
 def open_cards(institution_id: int, number: str) -> Sequence[Card]:
     """All open claims on a number, locked, in the order of their ids."""
     found = Card.objects.filter(institution_id=institution_id, number=number, state__in=Card.OPEN)

@@ -81,7 +81,12 @@ def release(system: LibrarySystem, *, next_at: datetime) -> None:
 
 
 def note_answering(system: LibrarySystem) -> None:
+    """Or asked in another way from now on: no silence is known."""
     LibrarySystem.objects.filter(pk=system.pk, unanswered_since__isnull=False).update(unanswered_since=None)
+
+
+def note_silent(system: LibrarySystem, *, now: datetime) -> None:
+    LibrarySystem.objects.filter(pk=system.pk, unanswered_since=None).update(unanswered_since=now)
 
 
 def release_silent(system: LibrarySystem, *, now: datetime) -> None:
@@ -124,8 +129,19 @@ def look_up(institution: Institution, number: str, *, on: date) -> Answer:
     return answer if answer.outcome in clear else Answer(Outcome.NO_ANSWER)
 
 
+def is_there(institution: Institution) -> bool:
+    """Whether the system can be reached, and is ready, without asking about a card. Never raises; may take seconds, as
+    above."""
+    try:
+        walk = membership.system_of(institution).walk(None)
+    except Exception as error:
+        logger.error("institution %s: not reached: %s", institution.pk, type(error).__name__)
+        return False
+    return not any(step.trouble for step in walk.steps)
+
+
 def note_asked(card: Card, *, now: datetime) -> None:
-    """And no answer came."""
+    """Whatever it says, and if it says nothing."""
     Card.objects.filter(pk=card.pk).update(rechecked_at=now)
 
 
