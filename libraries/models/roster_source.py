@@ -30,9 +30,13 @@ class RosterSource(models.Model):
         help_text=_("The environment variable that holds the password of the login; it is never stored here."),
     )
     tried_at = models.DateTimeField(_("last tried"), null=True, editable=False)
-    # When the list in force was last found to be the newest one, and the SHA-256 of its file.
+    # When the list that was made from it was last found to be the newest one, and the SHA-256 of its file.
     fetched_at = models.DateTimeField(_("last fetched"), null=True, editable=False)
     fingerprint = models.CharField(max_length=64, blank=True, editable=False)
+    # That list: in force as long as nobody uploads another one by hand.
+    roster = models.ForeignKey(
+        "libraries.Roster", on_delete=models.SET_NULL, null=True, editable=False, related_name="+"
+    )
     # A code of enrollment.roster_fetching; empty when the last try went well.
     trouble = models.CharField(_("what went wrong"), max_length=50, blank=True, editable=False)
     # The fuse: the file of this fingerprint would take away too much, and is not taken unless an operator allows it.
