@@ -75,6 +75,7 @@ def facts_of(institution: Institution) -> SystemFacts | None:
         missing_secrets=not all(secrets.values()),
         asks_pin=row.asks_pin,
         asks_expiry=row.asks_expiry,
+        looks_up=row.recheck_days > 0,
         tells_unknown_cards=institution.tells_unknown_cards,
         timeout_seconds=row.timeout_seconds,
         most_connections=row.most_connections,

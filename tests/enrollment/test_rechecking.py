@@ -11,6 +11,7 @@ from catalog.models import Programme
 from enrollment import card_checking, lapsing, rechecking
 from enrollment.models import Enrollment, Event, Letter
 from enrollment.reports.audit import audit
+from libraries import membership
 from libraries.cards.checks import Answer, Outcome, Trouble
 from libraries.models import Card, Doubt, Library, LibrarySystem, User
 from tests.card_systems import PIN, AnsweringSystem, answer_in_place_of
@@ -138,6 +139,15 @@ def test_0_days_means_never(ada: Enrollment, system: AnsweringSystem, later: Clo
     LibrarySystem.objects.update(recheck_days=0)
     later.go_by(3 * MONTH, step=7 * DAY)
     assert system.looked_up == []
+
+
+@pytest.mark.parametrize(("days", "looks_up"), [(30, True), (0, False)])
+def test_system_that_is_asked_again_has_to_answer_without_a_pin(days: int, looks_up: bool, library: Library) -> None:
+    """Its self-test looks for that."""
+    LibrarySystem.objects.update(recheck_days=days)
+    facts = membership.facts_of(library.institution)
+    assert facts is not None
+    assert facts.looks_up is looks_up
 
 
 def test_those_not_asked_about_for_longest_come_first(
