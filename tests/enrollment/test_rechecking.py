@@ -11,7 +11,6 @@ from catalog.models import Programme
 from enrollment import card_checking, lapsing, rechecking
 from enrollment.models import Enrollment, Event, Letter
 from enrollment.reports.audit import audit
-from libraries import membership
 from libraries.cards.checks import Answer, Outcome, Trouble
 from libraries.models import Card, Doubt, Library, LibrarySystem, User
 from tests.card_systems import PIN, AnsweringSystem, answer_in_place_of
@@ -98,20 +97,6 @@ def test_card_is_asked_about_within_a_month_after_it_was_last_good(ada: Enrollme
     assert len(system.looked_up) == 2
 
 
-def test_cards_that_were_proved_on_one_day_are_spread_over_a_quarter_of_the_time(
-    programme: Programme, library: Library, system: AnsweringSystem
-) -> None:
-    make_proved(48, library=library, pool=programme.pool)
-    LibrarySystem.objects.update(recheck_days=4)
-    clock, each_hour = Clock(NOW + 3 * DAY), []
-    for _ in range(25):
-        before = len(system.looked_up)
-        clock.go_by(timedelta(hours=1))
-        each_hour.append(len(system.looked_up) - before)
-    assert each_hour == [0, *[2] * 24]
-    assert len(set(system.looked_up)) == 48
-
-
 def test_no_pin_is_needed_and_nothing_else_is_asked(ada: Enrollment, system: AnsweringSystem, later: Clock) -> None:
     asked = len(system.asked)
     later.settle()
@@ -139,15 +124,6 @@ def test_0_days_means_never(ada: Enrollment, system: AnsweringSystem, later: Clo
     LibrarySystem.objects.update(recheck_days=0)
     later.go_by(3 * MONTH, step=7 * DAY)
     assert system.looked_up == []
-
-
-@pytest.mark.parametrize(("days", "looks_up"), [(30, True), (0, False)])
-def test_system_that_is_asked_again_has_to_answer_without_a_pin(days: int, looks_up: bool, library: Library) -> None:
-    """Its self-test looks for that."""
-    LibrarySystem.objects.update(recheck_days=days)
-    facts = membership.facts_of(library.institution)
-    assert facts is not None
-    assert facts.looks_up is looks_up
 
 
 def test_those_not_asked_about_for_longest_come_first(
