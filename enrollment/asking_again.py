@@ -24,8 +24,8 @@ _TRIES = 3
 
 
 def ask_again(*, now: datetime) -> int:
-    """Ask every system that did not answer about a few of the cards it was asked about, or, where none of them waits
-    for a seat, whether it is there; say how many letters are owed.
+    """Ask every system that did not answer about a few of the cards it was asked about, or, where that cannot be,
+    whether it is there; say how many letters are owed.
 
     May take seconds for each: never call it inside a transaction.
     """
@@ -40,7 +40,8 @@ def _answers(institution: Institution, *, now: datetime) -> bool:
     system = institution.asked_system
     if system is None:
         return True
-    if cards := _to_ask_about(institution.pk):
+    # Where proved cards are not asked about, it need not know the question without a PIN.
+    if system.recheck_days and (cards := _to_ask_about(institution.pk)):
         answers = any(_is_answered(institution, card, now=now) for card in cards)
     else:
         answers = rechecking.is_there(institution)

@@ -185,6 +185,15 @@ def test_where_nobody_is_in_line_the_system_is_asked_whether_it_is_there(
     assert (ask_again(), silent_since(), system.looked_up) == (1, None, [])
 
 
+def test_system_that_need_not_answer_without_a_pin_is_asked_whether_it_is_there(
+    ada: Enrollment, system: AnsweringSystem
+) -> None:
+    LibrarySystem.objects.update(recheck_days=0)
+    assert (ask_again(), silent_since()) == (0, LATER)
+    system.otherwise = Answer(Outcome.CONFIRMED)
+    assert (ask_again(), silent_since(), system.looked_up) == (1, None, [])
+
+
 def test_silence_is_noted_once_and_is_over_with_the_first_answer(ada: Enrollment, system: AnsweringSystem) -> None:
     assert (ask_again(), silent_since()) == (0, LATER)
     asking_again.ask_again(now=LATER + timedelta(minutes=5))
