@@ -5,35 +5,64 @@ A PIN is never kept, so that nothing can be decided here; it only becomes known 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from enrollment import history, seats
 from enrollment.models import Enrollment, Event, Letter
 from enrollment.models.enrollment import EnrollmentQuerySet
-from libraries import membership
+from libraries import rechecking
+from libraries.cards.checks import Outcome
 from libraries.models import Card, Institution
 from libraries.models.card import CardQuerySet
 
+# So many cards are asked about before a system counts as silent: it may be one of them alone that gets no answer.
+_TRIES = 3
+
 
 def ask_again(*, now: datetime) -> int:
-    """Ask every system that did not answer about one of the cards it was asked about; say how many letters are owed.
+    """Ask every system that did not answer about a few of the cards it was asked about, or, where that cannot be,
+    whether it is there; say how many letters are owed.
 
     May take seconds for each: never call it inside a transaction.
     """
     waiting = Card.objects.filter(institution=OuterRef("pk"), unanswered_since__isnull=False)
-    institutions = Institution.objects.filter(Exists(waiting)).select_related("system").order_by("pk")
+    silent = Q(card_check__in=Institution.ASKED, system__unanswered_since__isnull=False)
+    institutions = Institution.objects.filter(Exists(waiting) | silent).select_related("system").order_by("pk")
     return sum(_tell(each.pk, now=now) for each in list(institutions) if _answers(each, now=now))
 
 
 def _answers(institution: Institution, *, now: datetime) -> bool:
     """One whose system is not asked any more is not waited for."""
-    if institution.asked_system is None:
+    system = institution.asked_system
+    if system is None:
         return True
-    number = _unanswered(institution.pk).values_list("number", flat=True).first()
-    return number is not None and membership.answers(institution, number, on=timezone.localdate(now))
+    # Where proved cards are not asked about, it need not know the question without a PIN.
+    if system.recheck_days and (cards := _to_ask_about(institution.pk)):
+        answers = any(_is_answered(institution, card, now=now) for card in cards)
+    else:
+        answers = rechecking.is_there(institution)
+    if answers:
+        rechecking.note_answering(system)
+    else:
+        rechecking.note_silent(system, now=now)
+    return answers
+
+
+def _is_answered(institution: Institution, card: Card, *, now: datetime) -> bool:
+    rechecking.note_asked(card, now=now)
+    return rechecking.look_up(institution, card.number, on=timezone.localdate(now)).outcome != Outcome.NO_ANSWER
+
+
+def _to_ask_about(institution_id: int) -> Sequence[Card]:
+    """Those not asked about for the longest, of people who have a seat or stand in line for one."""
+    waiting = Enrollment.objects.open().filter(passed_over=False)
+    carrying = waiting.filter(Q(card=OuterRef("pk")) | Q(next_card=OuterRef("pk")))
+    cards = _unanswered(institution_id).living().filter(Exists(carrying))
+    return list(cards.order_by(F("rechecked_at").asc(nulls_first=True), "unanswered_since", "pk")[:_TRIES])
 
 
 @seats.transition

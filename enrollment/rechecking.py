@@ -99,11 +99,16 @@ def _due(system: LibrarySystem, *, now: datetime) -> Sequence[Card]:
         doubt__isnull=False, doubt__believed_at=None, rechecked_at__lte=now - rechecking.ASKED_AGAIN_AFTER
     )
     over = theirs.filter(not_lately, valid_until__lte=timezone.localdate(now))
-    old = proved.filter(not_lately, doubt=None).alias(last=rechecking.LAST_FOUND_GOOD)
-    old = old.filter(last__lte=now - timedelta(days=system.recheck_days))
+    # A doubt that was believed is over: the card is confirmed, so somebody has looked since.
+    old = proved.filter(not_lately, Q(doubt=None) | Q(doubt__believed_at__isnull=False))
     most = max(1, system.checks_per_minute // _BATCHES_A_MINUTE)
+    in_turn = (
+        doubted.order_by("rechecked_at"),
+        over.filter(state__in=Card.LIVING),
+        rechecking.long_good(old, system, now=now),
+    )
     found: dict[int, Card] = {}
-    for cards in (doubted.order_by("rechecked_at"), over.filter(state__in=Card.LIVING), old.order_by("last")):
+    for cards in in_turn:
         found |= {card.pk: card for card in _carrying(cards)[:most]}
     return list(found.values())[:most]
 

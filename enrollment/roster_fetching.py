@@ -34,7 +34,7 @@ _EVERY, _AGAIN = timedelta(hours=20), timedelta(minutes=50)
 
 
 class NotYours(Exception):
-    """Only operators take a list after all."""
+    """Only operators say where a list is fetched from, and take one after all."""
 
 
 class _TakesTooMuch(Exception):
@@ -60,12 +60,13 @@ def sources() -> QuerySet[RosterSource]:
 
 def fetch(source_id: int, *, now: Callable[[], datetime], again: bool = False) -> bool:
     """Fetch a list and take it in unless it is the one in force, or one that is not to be taken; says whether it was.
+    The source goes before an upload by hand: that one stays until the next night only.
     `again`: also when it is the one in force. Whoever finds another worker at it leaves it."""
     free = Q(lease_until=None) | Q(lease_until__lte=now())
     mine = RosterSource.objects.filter(free, pk=source_id)
     if not mine.update(lease_until=now() + LEASE, tried_at=now()):
         return False
-    source = RosterSource.objects.select_related("institution").get(pk=source_id)
+    source = RosterSource.objects.select_related("institution", "roster").get(pk=source_id)
     taken, trouble = False, ""
     try:
         with tempfile.TemporaryFile() as file:
@@ -89,6 +90,16 @@ def trouble_in_words(trouble: str) -> str:
 
 
 @transaction.atomic
+def save(source: RosterSource, *, by: User, now: datetime, fields: Collection[str] | None = None) -> None:
+    """A new source, or these fields of one; nothing else in it is touched. Raises NotYours."""
+    if not scoping.may(by, Role.OPERATOR):
+        raise NotYours
+    source.save(update_fields=fields)
+    institution_id = source.institution_id
+    history.record(Event.Kind.SYSTEM_CHANGED, now=now, by=by, institution_id=institution_id, reason="roster_source")
+
+
+@transaction.atomic
 def allow(*, source_id: int, by: User, now: datetime) -> bool:
     """Take the list that was stopped after all, the next time it is fetched; another one is judged anew. Says whether
     one was stopped. Raises NotYours."""
@@ -107,8 +118,8 @@ def _fetch(source: RosterSource, file: IO[bytes], now: Callable[[], datetime], *
     _copy(source, file, now=now())
     file.seek(0)
     fingerprint = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-    if fingerprint == source.fingerprint and _is_usable(source.institution) and not again:
-        _settle(source, fingerprint, now=now())
+    if fingerprint == source.fingerprint and _is_in_force(source) and not again:
+        _settle(source, fingerprint, source.roster, now=now())
         return False
     if fingerprint == source.stopped_fingerprint:
         return False
@@ -138,10 +149,10 @@ def _copy(source: RosterSource, file: IO[bytes], *, now: datetime) -> None:
     )
 
 
-def _is_usable(institution: Institution) -> bool:
-    """Whether its second facts are of the kind that the institution asks for now."""
-    latest = _latest(institution)
-    return latest is not None and latest.second_fact == institution.second_fact
+def _is_in_force(source: RosterSource) -> bool:
+    """Whether the list that it made last is the institution's latest, with second facts of the kind asked for now."""
+    latest = _latest(source.institution)
+    return latest is not None and latest == source.roster and latest.second_fact == source.institution.second_fact
 
 
 def _latest(institution: Institution) -> Roster | None:
@@ -161,13 +172,18 @@ def _take_in(source: RosterSource, file: Any, fingerprint: str, *, now: datetime
         gone = set(listed) - set(_listed_in_use(institution, now))
         if fuse.is_unusual(bad=len(gone), of=len(listed)):
             raise _TakesTooMuch("cards_gone", len(listed), len(gone))
-    _settle(source, fingerprint, now=now)
+    _settle(source, fingerprint, report.roster, now=now)
 
 
-def _settle(source: RosterSource, fingerprint: str, *, now: datetime) -> None:
+def _settle(source: RosterSource, fingerprint: str, roster: Roster | None, *, now: datetime) -> None:
     """This list is in force; one that was stopped before does not matter any more."""
     RosterSource.objects.filter(pk=source.pk).update(
-        fetched_at=now, fingerprint=fingerprint, stopped_at=None, stopped_fingerprint="", allowed_fingerprint=""
+        fetched_at=now,
+        fingerprint=fingerprint,
+        roster=roster,
+        stopped_at=None,
+        stopped_fingerprint="",
+        allowed_fingerprint="",
     )
 
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from enrollment import history
 from enrollment.models import Enrollment, Event
-from libraries import guessing, limits, membership, scoping
+from libraries import guessing, limits, membership, rechecking, scoping
 from libraries.cards.checks import Outcome, Question, Walk
 from libraries.models import Card, Institution, LibrarySystem, StaffRole, User
 
@@ -50,11 +50,13 @@ def may_look_up(user: User, enrollment: Enrollment, card: Card) -> bool:
 
 
 def save(system: LibrarySystem, *, by: User, now: datetime, fields: Collection[str] | None = None) -> None:
-    """A new row, or these fields of one; nothing else in it is touched. Raises Refused."""
+    """A new row, or these fields of one; of the others only that it does not answer, which may be over now. Raises
+    Refused."""
     if not scoping.may(by, StaffRole.Role.OPERATOR):
         raise Refused(Obstacle.NOT_YOURS)
     with transaction.atomic():
         system.save(update_fields=fields)
+        rechecking.note_answering(system)
         history.record(Event.Kind.SYSTEM_CHANGED, now=now, by=by, institution_id=system.institution_id)
 
 
@@ -73,7 +75,10 @@ def try_out(
     walk = _walk(institution, kind, _question(number, pin, now) if number else None)
     if guess is not None:
         guess.settle(walk.answer.outcome if walk.answer else None)
-    history.record(Event.Kind.SYSTEM_TESTED, now=now, by=by, institution_id=institution.pk, reason=_trouble(walk))
+    trouble = _trouble(walk)
+    if trouble == GOOD:
+        rechecking.note_answering(system)
+    history.record(Event.Kind.SYSTEM_TESTED, now=now, by=by, institution_id=institution.pk, reason=trouble)
     return walk
 
 

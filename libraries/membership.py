@@ -75,6 +75,7 @@ def facts_of(institution: Institution) -> SystemFacts | None:
         missing_secrets=not all(secrets.values()),
         asks_pin=row.asks_pin,
         asks_expiry=row.asks_expiry,
+        looks_up=row.recheck_days > 0,
         tells_unknown_cards=institution.tells_unknown_cards,
         timeout_seconds=row.timeout_seconds,
         most_connections=row.most_connections,
@@ -85,11 +86,6 @@ def facts_of(institution: Institution) -> SystemFacts | None:
 def ask(institution: Institution, question: Question) -> Answer:
     """What the institution's card check says. May take seconds: never call it inside a transaction."""
     return check_of(institution, question.number).ask(question)
-
-
-def answers(institution: Institution, number: str, *, on: date) -> bool:
-    """Whether the institution's system answers when it is asked about this number. May take seconds, as above."""
-    return system_of(institution).look_up(number, on=on).outcome != Outcome.NO_ANSWER
 
 
 def open_cards(institution_id: int, number: str) -> Sequence[Card]:

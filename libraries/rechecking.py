@@ -15,8 +15,8 @@ from datetime import date, datetime, timedelta
 from uuid import uuid4
 
 from django.db import transaction
-from django.db.models import F, Min, Q
-from django.db.models.functions import Coalesce
+from django.db.models import DurationField, ExpressionWrapper, F, Min, Q, QuerySet, Value
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from libraries import fuse, membership
@@ -38,7 +38,8 @@ _SAYS = {
     Outcome.BLOCKED: Doubt.Says.BLOCKED,
     Outcome.UNKNOWN: Doubt.Says.UNKNOWN,
 }
-LAST_FOUND_GOOD = Coalesce("found_good_at", "decided_at")
+# By the system, or by whoever confirmed the card since.
+LAST_FOUND_GOOD = Greatest("found_good_at", "decided_at")
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,12 @@ def release(system: LibrarySystem, *, next_at: datetime) -> None:
 
 
 def note_answering(system: LibrarySystem) -> None:
+    """Or asked in another way from now on: no silence is known."""
     LibrarySystem.objects.filter(pk=system.pk, unanswered_since__isnull=False).update(unanswered_since=None)
+
+
+def note_silent(system: LibrarySystem, *, now: datetime) -> None:
+    LibrarySystem.objects.filter(pk=system.pk, unanswered_since=None).update(unanswered_since=now)
 
 
 def release_silent(system: LibrarySystem, *, now: datetime) -> None:
@@ -93,6 +99,20 @@ def release_silent(system: LibrarySystem, *, now: datetime) -> None:
 def _publish(system: LibrarySystem, **outcome: object) -> None:
     mine = LibrarySystem.objects.filter(pk=system.pk, recheck_token=system.recheck_token)
     mine.update(recheck_token=None, recheck_lease_until=None, **outcome)
+
+
+def long_good(cards: QuerySet[Card], system: LibrarySystem, *, now: datetime) -> QuerySet[Card]:
+    """Those not found good for so long that they are to be asked about again, the longest first.
+
+    Each card is asked about up to a quarter of the time earlier, by its own number of hours: those that were proved on
+    one day are spread, so that the fuse, which looks back two days, sees them in many pieces.
+    """
+    longest, earlier = timedelta(days=system.recheck_days), timedelta(days=system.recheck_days) / 4
+    hours = F("pk") % (earlier // timedelta(hours=1))
+    own = ExpressionWrapper(hours * Value(timedelta(hours=1)), output_field=DurationField())
+    # The first condition is what the index knows, the second what is meant.
+    old = cards.alias(last=LAST_FOUND_GOOD).filter(last__lte=now - longest + earlier)
+    return old.filter(last__lte=now - longest + own).order_by("last")
 
 
 def look_up(institution: Institution, number: str, *, on: date) -> Answer:
@@ -109,8 +129,19 @@ def look_up(institution: Institution, number: str, *, on: date) -> Answer:
     return answer if answer.outcome in clear else Answer(Outcome.NO_ANSWER)
 
 
+def is_there(institution: Institution) -> bool:
+    """Whether the system can be reached, and is ready, without asking about a card. Never raises; may take seconds, as
+    above."""
+    try:
+        walk = membership.system_of(institution).walk(None)
+    except Exception as error:
+        logger.error("institution %s: not reached: %s", institution.pk, type(error).__name__)
+        return False
+    return not any(step.trouble for step in walk.steps)
+
+
 def note_asked(card: Card, *, now: datetime) -> None:
-    """And no answer came."""
+    """Whatever it says, and if it says nothing."""
     Card.objects.filter(pk=card.pk).update(rechecked_at=now)
 
 

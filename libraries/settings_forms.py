@@ -11,14 +11,14 @@ from django.utils.translation import gettext_lazy as _
 
 from libraries.cards import addresses, patterns
 from libraries.cards.addresses import Flaw
-from libraries.models import Institution, LibrarySystem
-from libraries.secrets import is_of_the_portal
+from libraries.models import Institution, LibrarySystem, RosterSource
 
 if TYPE_CHECKING:
     InstitutionModelForm = forms.ModelForm[Institution]
     SystemModelForm = forms.ModelForm[LibrarySystem]
+    SourceModelForm = forms.ModelForm[RosterSource]
 else:
-    InstitutionModelForm, SystemModelForm = forms.ModelForm, forms.ModelForm
+    InstitutionModelForm = SystemModelForm = SourceModelForm = forms.ModelForm
 
 PATTERN_ERRORS = {
     patterns.Flaw.TOO_MANY: _("Line %(line)d: write at most 20 patterns."),
@@ -64,12 +64,6 @@ class InstitutionForm(InstitutionModelForm):
 
 
 class SystemForm(SystemModelForm):
-    def clean_secret_name(self) -> str:
-        return _clean_secret_name(self.cleaned_data["secret_name"])
-
-    def clean_terminal_secret_name(self) -> str:
-        return _clean_secret_name(self.cleaned_data["terminal_secret_name"])
-
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         for name in ("institution_code", "location", "login"):
@@ -91,19 +85,28 @@ class SystemForm(SystemModelForm):
             self.add_error("tls", _("Without encryption only where the portal may ask private networks."))
 
 
+class RosterSourceForm(SourceModelForm):
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("way") == RosterSource.Way.DOWNLOAD and "address" in data:
+            self._check_address(data["address"])
+        return data
+
+    def _check_address(self, address: str) -> None:
+        """A list is only downloaded with encryption, from a private network too."""
+        flaw = addresses.flaw_of_site(address, private=settings.ALLOW_PRIVATE_ADDRESSES)
+        if flaw in (Flaw.QUERY, Flaw.FORBIDDEN):
+            self.add_error("address", ADDRESS_ERRORS[flaw])
+        elif flaw or not address.lower().startswith("https:"):
+            self.add_error("address", _("Write an address that begins with https://, without a password."))
+
+
 def _flaw(kind: str, address: str) -> Flaw | None:
     """While an institution's cards are not checked by asking, its system's address may be of either kind."""
     private = settings.ALLOW_PRIVATE_ADDRESSES
     site = kind == Institution.CardCheck.KOHA or (kind not in Institution.ASKED and addresses.is_site(address))
     check = addresses.flaw_of_site if site else addresses.flaw_of_host
     return check(address, private=private)
-
-
-def _clean_secret_name(name: str) -> str:
-    """What is named is sent to the address beside it."""
-    if is_of_the_portal(name):
-        raise ValidationError(_("This is a secret of the portal itself. It may not be sent to a library system."))
-    return name
 
 
 def _fits_a_message(text: str) -> bool:

@@ -48,7 +48,9 @@ class AnsweringSystem:
 
     def walk(self, question: Question | None) -> Walk:
         self.while_asking()
-        return Walk((Step(StepName.CONNECT),), self._answer(question.number) if question else None)
+        if question is None:
+            return Walk((Step(StepName.CONNECT, self.otherwise.trouble),))
+        return Walk((Step(StepName.CONNECT),), self._answer(question.number))
 
     def _answer(self, number: str) -> Answer:
         return self.answers.get(number, self.otherwise)

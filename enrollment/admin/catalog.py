@@ -12,16 +12,26 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Area, Course, Listing, Programme, Provider
 from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, ScopedRelatedFilter
+from libraries.secrets import refuse_the_portals
 
 if TYPE_CHECKING:
     ProgrammeFormBase = forms.ModelForm[Programme]
+    ProviderFormBase = forms.ModelForm[Provider]
 else:
-    ProgrammeFormBase = forms.ModelForm
+    ProgrammeFormBase = ProviderFormBase = forms.ModelForm
 EDITORS = (Role.COORDINATOR, Role.OPERATOR)
+
+
+class ProviderForm(ProviderFormBase):
+    def clean_secret_name(self) -> str:
+        name: str = self.cleaned_data["secret_name"]
+        refuse_the_portals(name)
+        return name
 
 
 @admin.register(Provider)
 class ProviderAdmin(ScopedAdmin):
+    form = ProviderForm
     institution_path = ""
     viewers = CENTRAL
     changers = adders = (Role.OPERATOR,)

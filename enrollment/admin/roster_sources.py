@@ -15,10 +15,12 @@ from django.utils.translation import gettext_lazy as _
 from enrollment import roster_fetching, tasks
 from libraries.models import RosterSource
 from libraries.scoped_admin import Role, ScopedAdmin, may, person
+from libraries.settings_forms import RosterSourceForm
 
 
 @admin.register(RosterSource)
 class RosterSourceAdmin(ScopedAdmin):
+    form = RosterSourceForm
     institution_path = "institution"
     changers = adders = (Role.OPERATOR,)
     list_display = ("institution", "way", "fetched_at", "went_wrong", "stopped_at")
@@ -36,7 +38,8 @@ class RosterSourceAdmin(ScopedAdmin):
 
     def save_model(self, request: HttpRequest, obj: RosterSource, form: forms.ModelForm[Any], change: bool) -> None:
         """Only what was filled in: what a worker notes meanwhile stays."""
-        obj.save(update_fields=form.changed_data if change else None)
+        fields = form.changed_data if change else None
+        roster_fetching.save(obj, by=person(request), now=timezone.now(), fields=fields)
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.allow_view)

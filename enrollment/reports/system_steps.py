@@ -69,7 +69,13 @@ TROUBLES: Mapping[Trouble, tuple[Text, Mender]] = {
     Trouble.LOGIN_REFUSED: (_("The login name or its secret is not accepted."), Mender.OPERATOR),
     Trouble.NOT_ALLOWED: (_("The login is good, but may not ask about cards."), Mender.LIBRARY),
     Trouble.OFFLINE: (_("The library system says that it is not working now."), Mender.NOBODY),
-    Trouble.CANNOT_ASK: (_("The library system does not answer questions about cards."), Mender.SUPPLIER),
+    Trouble.CANNOT_ASK: (
+        _(
+            "The library system does not answer all the questions about cards that the settings need. Where it answers"
+            " none without a PIN, proved cards cannot be asked about again: set those days to 0."
+        ),
+        Mender.SUPPLIER,
+    ),
     Trouble.GARBLED: (
         _("The answer cannot be read. Perhaps the letters or the checksum are set otherwise there."),
         Mender.SUPPLIER,

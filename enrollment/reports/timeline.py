@@ -51,6 +51,7 @@ _WORDS = {
     **{choice.value: choice.label for choice in Institution.CardCheck},
     **{choice.value: choice.label for choice in Card.Refusal},
     **{choice.value: choice.label for choice in Enrollment.EndReason},
+    "roster_source": gettext_lazy("source of a list of cards"),
     "doubts_believed": gettext_lazy("the library system was right"),
     "doubts_forgotten": gettext_lazy("the library system was wrong: the cards are asked about again"),
     "shrunk": gettext_lazy("it is much shorter than the one before"),

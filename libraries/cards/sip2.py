@@ -232,8 +232,9 @@ def _status(online: str, kept: Mapping[str, str]) -> SystemStatus:
 
 
 def _card(flags: str, kept: Mapping[str, str], *, number: str, with_pin: bool) -> CardStatus:
-    """A known card without a word about its PIN was not proved, and the question was not answered."""
-    if _present(kept, "AA") != number:
+    """A known card without a word about its PIN was not proved, and the question was not answered. Numbers are in
+    capitals here, in some systems they are not, or have blanks around them."""
+    if _present(kept, "AA").strip(" ").upper() != number.upper():
         raise NoCleanAnswer(Trouble.OTHER_CARD)
     is_known = _yes(kept, "BL")
     is_proved = (_yes(kept, "CQ") if is_known else False) if with_pin else None

@@ -159,11 +159,14 @@ def log_in(connection: Connection, request: Request[bool], ends_at: float) -> No
 
 
 def require_status(connection: Connection, facts: SystemFacts, ends_at: float) -> None:
-    """That the system is there for its terminals, and answers the question that the settings need."""
+    """That the system is there for its terminals, and answers the questions that the settings need: 63 for an expiry,
+    and for every question without a PIN, 23 for the others."""
     status = connection.ask(sip2.ask_status(encoding=facts.encoding), ends_at)
     if not status.is_online:
         raise NoCleanAnswer(Trouble.OFFLINE)
-    if not (status.answers_information if facts.asks_expiry else status.answers_status):
+    needs_information = facts.asks_expiry or facts.looks_up or not facts.asks_pin
+    needs_status = facts.asks_pin and not facts.asks_expiry
+    if (needs_information and not status.answers_information) or (needs_status and not status.answers_status):
         raise NoCleanAnswer(Trouble.CANNOT_ASK)
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True, kw_only=True)
 class SystemFacts:
     """`address` is a host name for SIP2, and the address of the site for REST (https://…). Names and secrets are
-    empty where there are none. `missing_secrets`: a secret is named and not there, so nothing can be asked."""
+    empty where there are none. `missing_secrets`: a secret is named and not there, so nothing can be asked.
+    `looks_up`: it is asked about proved cards too, without a PIN."""
 
     institution_id: int
     address: str
@@ -25,6 +26,7 @@ class SystemFacts:
     missing_secrets: bool = False
     asks_pin: bool = True
     asks_expiry: bool = False
+    looks_up: bool = False
     tells_unknown_cards: bool = False
     timeout_seconds: int = 3
     most_connections: int = 4

@@ -4,7 +4,7 @@ from datetime import date
 
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Greatest
 from django.utils.translation import gettext_lazy as _
 
 
@@ -116,7 +116,7 @@ class Card(models.Model):
             models.Index(fields=["valid_until"], condition=Q(state="confirmed"), name="card_confirmed_until"),
             models.Index(
                 "institution",
-                Coalesce("found_good_at", "decided_at"),
+                Greatest("found_good_at", "decided_at"),
                 condition=Q(state="confirmed"),
                 name="card_last_good",
             ),

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-_SECRET_NAME = RegexValidator(r"^[A-Z][A-Z0-9_]*$", _("Write the name of an environment variable."))
+from libraries.secrets import NAME_VALIDATORS
 
 
 class LibrarySystem(models.Model):
@@ -49,14 +49,14 @@ class LibrarySystem(models.Model):
         _("name of the secret"),
         max_length=100,
         blank=True,
-        validators=[_SECRET_NAME],
+        validators=NAME_VALIDATORS,
         help_text=_("The environment variable that holds the password of the login; it is never stored here."),
     )
     terminal_secret_name = models.CharField(
         _("name of the terminal's secret"),
         max_length=100,
         blank=True,
-        validators=[_SECRET_NAME],
+        validators=NAME_VALIDATORS,
         help_text=_("Rarely needed: the environment variable that holds the terminal password."),
     )
     oauth = models.BooleanField(

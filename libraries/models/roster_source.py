@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
-from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+
+from libraries.secrets import NAME_VALIDATORS
 
 
 class RosterSource(models.Model):
@@ -28,13 +26,17 @@ class RosterSource(models.Model):
         _("name of the secret"),
         max_length=100,
         blank=True,
-        validators=[RegexValidator(r"^[A-Z][A-Z0-9_]*$", _("Write the name of an environment variable."))],
+        validators=NAME_VALIDATORS,
         help_text=_("The environment variable that holds the password of the login; it is never stored here."),
     )
     tried_at = models.DateTimeField(_("last tried"), null=True, editable=False)
-    # When the list in force was last found to be the newest one, and the SHA-256 of its file.
+    # When the list that was made from it was last found to be the newest one, and the SHA-256 of its file.
     fetched_at = models.DateTimeField(_("last fetched"), null=True, editable=False)
     fingerprint = models.CharField(max_length=64, blank=True, editable=False)
+    # That list: in force as long as nobody uploads another one by hand.
+    roster = models.ForeignKey(
+        "libraries.Roster", on_delete=models.SET_NULL, null=True, editable=False, related_name="+"
+    )
     # A code of enrollment.roster_fetching; empty when the last try went well.
     trouble = models.CharField(_("what went wrong"), max_length=50, blank=True, editable=False)
     # The fuse: the file of this fingerprint would take away too much, and is not taken unless an operator allows it.
@@ -58,16 +60,3 @@ class RosterSource(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk}"
-
-    def clean(self) -> None:
-        if self.way == self.Way.DOWNLOAD and not _is_usable(self.address):
-            raise ValidationError({"address": _("Write an address that begins with https://, without a password.")})
-
-
-def _is_usable(address: str) -> bool:
-    """A name and password in the address would be shown with it."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return False
-    return parts.scheme == "https" and bool(parts.hostname) and "@" not in parts.netloc

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -67,6 +67,10 @@ def ask_again() -> int:
 def letters() -> list[tuple[str, str]]:
     found = Letter.objects.filter(kind=Letter.Kind.CARD_TO_PROVE).order_by("id")
     return list(found.values_list("user__email", "kind"))
+
+
+def silent_since() -> datetime | None:
+    return LibrarySystem.objects.get().unanswered_since
 
 
 def test_as_long_as_it_is_silent_nothing_changes(ada: Enrollment) -> None:
@@ -143,6 +147,85 @@ def test_one_silent_system_does_not_hold_up_another(
     system.answers["31000001"] = Answer(Outcome.CONFIRMED)
     assert ask_again() == 1
     assert letters() == [("cy@example.test", "card_to_prove")]
+
+
+def test_system_that_fails_does_not_hold_up_another(
+    ada: Enrollment, system: AnsweringSystem, programme: Programme, library: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = make_library("Dilbeek", make_system(make_institution("dilbeek")).institution)
+    programme.pool.shares.create(institution=other.institution)
+    make_member("cy@example.test", programme=programme, library=other, number="31000001", pin=PIN, now=NOW)
+    system.answers["31000001"] = Answer(Outcome.CONFIRMED)
+
+    def fail() -> None:
+        if system.looked_up[-1] == "21000001":
+            raise ValueError("21000001")
+
+    system.while_asking = fail
+    assert (ask_again(), letters()) == (1, [("cy@example.test", "card_to_prove")])
+    assert "21000001" not in caplog.text
+
+
+@pytest.fixture
+def three_more(ada: Enrollment, programme: Programme, library: Library) -> list[Enrollment]:
+    return [
+        make_member(f"m{number}@example.test", programme=programme, library=library, number=number, pin=PIN, now=NOW)
+        for number in ("21000002", "21000003", "21000004")
+    ]
+
+
+@pytest.mark.usefixtures("three_more")
+def test_card_to_which_no_answer_comes_does_not_silence_the_others(ada: Enrollment, system: AnsweringSystem) -> None:
+    system.otherwise, system.answers["21000001"] = Answer(Outcome.UNKNOWN), DOWN
+    assert (ask_again(), system.looked_up) == (4, ["21000001", "21000002"])
+
+
+@pytest.mark.usefixtures("three_more")
+def test_those_asked_about_least_recently_come_first_three_at_a_time(ada: Enrollment, system: AnsweringSystem) -> None:
+    assert (ask_again(), system.looked_up) == (0, ["21000001", "21000002", "21000003"])
+    assert asking_again.ask_again(now=LATER + timedelta(minutes=5)) == 0
+    assert system.looked_up[3:] == ["21000004", "21000001", "21000002"]
+
+
+def test_card_of_one_who_is_passed_over_is_not_asked_about_and_is_told_all_the_same(
+    ada: Enrollment, three_more: list[Enrollment], system: AnsweringSystem
+) -> None:
+    Enrollment.objects.filter(pk=ada.pk).update(state="waiting", passed_over=True, hold_until=None)
+    system.otherwise = Answer(Outcome.UNKNOWN)
+    assert (ask_again(), system.looked_up) == (4, ["21000002"])
+
+
+def test_where_nobody_is_in_line_the_system_is_asked_whether_it_is_there(
+    ada: Enrollment, system: AnsweringSystem
+) -> None:
+    Enrollment.objects.update(state="waiting", passed_over=True, hold_until=None)
+    assert (ask_again(), silent_since()) == (0, LATER)
+    system.otherwise = Answer(Outcome.CONFIRMED)
+    assert (ask_again(), silent_since(), system.looked_up) == (1, None, [])
+
+
+def test_system_that_need_not_answer_without_a_pin_is_asked_whether_it_is_there(
+    ada: Enrollment, system: AnsweringSystem
+) -> None:
+    LibrarySystem.objects.update(recheck_days=0)
+    assert (ask_again(), silent_since()) == (0, LATER)
+    system.otherwise = Answer(Outcome.CONFIRMED)
+    assert (ask_again(), silent_since(), system.looked_up) == (1, None, [])
+
+
+def test_silence_is_noted_once_and_is_over_with_the_first_answer(ada: Enrollment, system: AnsweringSystem) -> None:
+    assert (ask_again(), silent_since()) == (0, LATER)
+    asking_again.ask_again(now=LATER + timedelta(minutes=5))
+    assert silent_since() == LATER
+    system.otherwise = Answer(Outcome.UNKNOWN)
+    assert (ask_again(), silent_since()) == (1, None)
+
+
+def test_silence_is_over_also_where_no_card_waits(library: Library, system: AnsweringSystem) -> None:
+    LibrarySystem.objects.update(unanswered_since=NOW)
+    assert (ask_again(), silent_since()) == (0, NOW)
+    system.otherwise = Answer(Outcome.CONFIRMED)
+    assert (ask_again(), silent_since()) == (0, None)
 
 
 def test_new_card_is_asked_about_too_and_the_old_one_stays(

@@ -25,7 +25,7 @@ from tests.factories import (
     make_system,
 )
 from tests.letters import check_complete
-from tests.rechecks import Clock, make_proved
+from tests.rechecks import Clock, earlier, make_proved
 
 pytestmark = pytest.mark.django_db
 
@@ -150,8 +150,9 @@ def test_slow_trickle_of_a_broken_system_lapses_none(
     """Six a day: the first bad ones wait for their second question until the others have told."""
     for day in range(4):
         cards = make_proved(6, library=library, pool=programme.pool)
-        due = {"decided_at": NOW + day * DAY, "claimed_at": NOW}
-        Card.objects.filter(pk__in=[card.pk for card in cards]).update(**due)
+        for card in cards:
+            decided_at = NOW + day * DAY + earlier(card.pk)
+            Card.objects.filter(pk=card.pk).update(decided_at=decided_at, claimed_at=NOW)
     clock.go_by(DAY)
     system.otherwise = UNKNOWN
     clock.go_by(5 * DAY)

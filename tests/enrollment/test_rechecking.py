@@ -15,7 +15,7 @@ from libraries.cards.checks import Answer, Outcome, Trouble
 from libraries.models import Card, Doubt, Library, LibrarySystem, User
 from tests.card_systems import PIN, AnsweringSystem, answer_in_place_of
 from tests.factories import NOW, make_librarian, make_library, make_member, make_programme, make_system
-from tests.rechecks import Clock, make_proved
+from tests.rechecks import Clock, earlier, make_proved
 
 pytestmark = pytest.mark.django_db
 
@@ -82,14 +82,16 @@ def minutes_between(start: datetime, end: datetime | None) -> int:
 # --- When, and whose cards ---
 
 
-def test_card_is_asked_about_a_month_after_it_was_last_good(ada: Enrollment, system: AnsweringSystem) -> None:
+def test_card_is_asked_about_within_a_month_after_it_was_last_good(ada: Enrollment, system: AnsweringSystem) -> None:
+    """By its own number of hours before the month is over."""
+    month = MONTH - earlier(ada.card_id)
     clock = Clock(NOW)
-    clock.go_by(MONTH, step=DAY)
+    clock.go_by(month, step=month / 30)
     assert system.looked_up == []
     clock.go_by(DAY)
     assert system.looked_up == ["21000001"]
-    assert card_of(ada).found_good_at == NOW + MONTH
-    clock.go_by(MONTH - DAY, step=DAY)
+    assert card_of(ada).found_good_at == NOW + month
+    clock.go_by(month - DAY, step=DAY)
     assert len(system.looked_up) == 1
     clock.go_by(DAY)
     assert len(system.looked_up) == 2
@@ -263,8 +265,25 @@ def test_librarian_confirms_a_lapsed_card_by_hand(
     system.otherwise = bad(Outcome.BLOCKED)
     later.settle()
     card_checking.confirm(card_id=ada.card_id, by=lin, now=later())
-    later.go_by(29 * DAY, step=7 * DAY)
-    assert card_of(ada).state == State.CONFIRMED
+    asked = len(system.looked_up)
+    later.go_by(22 * DAY, step=DAY)
+    assert (card_of(ada).state, len(system.looked_up)) == (State.CONFIRMED, asked)
+    later.go_by(9 * DAY, step=DAY)
+    assert len(system.looked_up) > asked
+
+
+def test_card_confirmed_again_lapses_again_only_after_two_more_bad_answers(
+    ada: Enrollment, system: AnsweringSystem, later: Clock, lin: User
+) -> None:
+    system.otherwise = bad(Outcome.BLOCKED)
+    later.settle()
+    card_checking.confirm(card_id=ada.card_id, by=lin, now=later())
+    later.now += MONTH
+    later.go_by(timedelta(hours=11))
+    doubt = Doubt.objects.get()
+    assert (card_of(ada).state, doubt.believed_at, doubt.found_at == doubt.asked_at) == (State.CONFIRMED, None, True)
+    later.settle()
+    assert card_of(ada).state == State.CLAIMED
 
 
 def test_two_answers_far_apart_are_not_two_words(ada: Enrollment, system: AnsweringSystem, later: Clock) -> None:

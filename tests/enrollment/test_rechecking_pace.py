@@ -1,4 +1,4 @@
-"""The limit of a library system holds for all workers together, and one of them at a time asks it."""
+"""Cards are asked about evenly; the limit of a library system holds for all workers together, one of which asks it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from catalog.models import Programme
 from enrollment import rechecking
 from enrollment.models import Enrollment
+from libraries import membership
 from libraries.cards.checks import Answer, Outcome
 from libraries.models import Card, Library, LibrarySystem
 from tests.card_systems import PIN, AnsweringSystem, answer_in_place_of
@@ -66,6 +67,29 @@ def test_no_minute_sees_more_than_the_limit(programme: Programme, library: Libra
     asked_in(185, clock, system)
     most = max(sum(start <= at < start + timedelta(minutes=1) for at in asked_at) for start in asked_at)
     assert (len(asked_at), most) == (60, 20)
+
+
+def test_cards_that_were_proved_on_one_day_are_spread_over_a_quarter_of_the_time(
+    programme: Programme, library: Library, system: AnsweringSystem
+) -> None:
+    make_proved(48, library=library, pool=programme.pool)
+    LibrarySystem.objects.update(recheck_days=4)
+    clock, each_hour = Clock(NOW + timedelta(days=3)), []
+    for _ in range(25):
+        before = len(system.looked_up)
+        clock.go_by(timedelta(hours=1))
+        each_hour.append(len(system.looked_up) - before)
+    assert each_hour == [0, *[2] * 24]
+    assert len(set(system.looked_up)) == 48
+
+
+@pytest.mark.parametrize(("days", "looks_up"), [(30, True), (0, False)])
+def test_system_that_is_asked_again_has_to_answer_without_a_pin(days: int, looks_up: bool, library: Library) -> None:
+    """Its self-test looks for that."""
+    LibrarySystem.objects.update(recheck_days=days)
+    facts = membership.facts_of(library.institution)
+    assert facts is not None
+    assert facts.looks_up is looks_up
 
 
 def test_slow_system_has_its_pause_after_the_answers(

@@ -23,7 +23,7 @@ from tests.factories import (
     make_staff,
 )
 from tests.rechecks import Clock
-from tests.rosters import fetch_tonight, lay_list, numbers
+from tests.rosters import fetch_tonight, lay_list, numbers, put_on_roster
 
 pytestmark = pytest.mark.django_db
 
@@ -88,6 +88,19 @@ def test_same_list_is_not_taken_twice(source: RosterSource, folder: Path, night:
         lay_list(folder, numbers(2), night)
         assert fetch_tonight(night) == taken
     assert (Roster.objects.count(), fresh(source).fetched_at) == (1, NOW + 2 * DAY)
+
+
+def test_list_that_was_uploaded_by_hand_stays_until_the_next_night(
+    source: RosterSource, folder: Path, night: Clock
+) -> None:
+    """The file of the source has not changed, and is taken once more."""
+    lay_list(folder, numbers(2), night)
+    fetch_tonight(night)
+    put_on_roster(source.institution, "21000001", "01/01/1950", valid_until=NOW.date() + 9 * DAY)
+    assert fetch_tonight(night) == 1
+    assert sorted(RosterEntry.objects.values_list("number", flat=True)) == ["230000000", "230000001"]
+    assert (fetch_tonight(night), fresh(source).roster) == (0, Roster.objects.latest())
+    assert Roster.objects.count() == 3
 
 
 def test_same_list_is_taken_again_when_another_second_fact_is_asked(

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
-from enrollment import tasks
+from enrollment import roster_fetching, tasks
 from enrollment.models import Event
 from libraries.models import Institution, RosterSource, StaffRole, User
 from tests.factories import NOW, make_coordinator, make_institution, make_librarian, make_staff
@@ -57,6 +58,38 @@ def test_operator_sets_a_source(institution: Institution, una: Client) -> None:
     assert una.post(f"{LIST}add/", filled(institution)).status_code == 302
     source = RosterSource.objects.get()
     assert (source.institution, source.way, source.secret_name) == (institution, "download", "LIST_KEY")
+    event = Event.objects.get()
+    assert (event.kind, event.reason, event.institution_id) == ("system_changed", "roster_source", institution.pk)
+
+
+def test_saving_itself_asks_who_does_it(institution: Institution) -> None:
+    for someone in (make_librarian(institution), make_coordinator()):
+        with pytest.raises(roster_fetching.NotYours):
+            roster_fetching.save(RosterSource(institution=institution), by=someone, now=NOW)
+    assert (RosterSource.objects.count(), Event.objects.count()) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["lower", "SECRET_KEY", "DATABASE_URL", "OIDC_UITID_CLIENT_SECRET"])
+def test_secrets_of_the_portal_are_not_sent_to_a_source(name: str, institution: Institution, una: Client) -> None:
+    page = una.post(f"{LIST}add/", filled(institution, secret_name=name))
+    assert set(page.context["adminform"].form.errors) == {"secret_name"}
+    assert not RosterSource.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("https://10.0.0.5/cards.csv", "The portal may not connect to this address."),
+        ("https://169.254.169.254/", "The portal may not connect to this address."),
+        ("https://lists.example/cards.csv?key=word", "Write the address without ? and # and what follows them."),
+    ],
+)
+def test_address_that_may_not_be_asked_is_refused_when_it_is_saved(
+    address: str, words: str, institution: Institution, una: Client, settings: Settings
+) -> None:
+    settings.ALLOW_PRIVATE_ADDRESSES = False
+    page = una.post(f"{LIST}add/", filled(institution, address=address))
+    assert page.context["adminform"].form.errors == {"address": [words]}
 
 
 @pytest.mark.parametrize(

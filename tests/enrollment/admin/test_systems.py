@@ -93,11 +93,29 @@ def test_operator_adds_a_system_and_it_is_on_record(ops: Client) -> None:
 
 def test_operator_changes_what_was_changed_and_nothing_else(ops: Client, system: LibrarySystem) -> None:
     ops.get(page_of(system))
+    LibrarySystem.objects.update(recheck_at=NOW)
+    ops.post(page_of(system), filled_in(timeout_seconds="5", login="portal", secret_name="ANTWERP_SIP"))
+    system.refresh_from_db()
+    assert (system.timeout_seconds, system.recheck_at) == (5, NOW)
+    assert Event.objects.get().kind == Event.Kind.SYSTEM_CHANGED
+
+
+def test_system_with_other_settings_is_not_silent_until_it_was_asked(ops: Client, system: LibrarySystem) -> None:
     LibrarySystem.objects.update(unanswered_since=NOW)
     ops.post(page_of(system), filled_in(timeout_seconds="5", login="portal", secret_name="ANTWERP_SIP"))
     system.refresh_from_db()
-    assert (system.timeout_seconds, system.unanswered_since) == (5, NOW)
-    assert Event.objects.get().kind == Event.Kind.SYSTEM_CHANGED
+    assert system.unanswered_since is None
+
+
+@pytest.mark.parametrize(("trouble", "silent"), [(Trouble.TIMED_OUT, True), (None, False)])
+def test_system_is_not_silent_any_more_once_a_test_went_well(
+    ops: Client, system: LibrarySystem, answers: AnsweringSystem, trouble: Trouble | None, silent: bool
+) -> None:
+    LibrarySystem.objects.update(unanswered_since=NOW)
+    answers.otherwise = Answer(Outcome.NO_ANSWER, trouble=trouble)
+    ops.post(trial_of(system), {"number": "", "pin": ""})
+    system.refresh_from_db()
+    assert (system.unanswered_since == NOW) == silent
 
 
 def test_system_stays_with_its_institution_and_is_not_deleted(ops: Client, system: LibrarySystem) -> None:

@@ -260,8 +260,13 @@ def test_without_a_pin_what_is_said_of_one_counts_for_nothing() -> None:
 
 
 def test_answer_about_another_card_is_not_taken() -> None:
-    for number in ("2101", "02100", "2100 ", ""):
+    for number in ("2101", "02100", "21 00", "2100\xa0", ""):
         assert trouble_of(patron(number)) == Trouble.OTHER_CARD
+
+
+def test_number_in_the_answer_may_be_written_otherwise() -> None:
+    for number in ("KB2100", "kb2100", " Kb2100  "):
+        assert read(patron(number), ask_card("KB2100")).is_proved is True
     assert trouble_of(f"24{NO_FLAGS}001{NOW}AO|BLY|CQY|") == Trouble.INCOMPLETE
 
 

@@ -296,21 +296,27 @@ def test_walk_ends_at_the_step_that_failed(authority: Authority) -> None:
 
 
 @pytest.mark.parametrize(
-    ("online", "supported", "asks_expiry", "trouble"),
+    ("online", "supported", "settings", "trouble"),
     [
-        ("Y", "YNNNNNNNNNNNNNNN", False, None),
-        ("Y", "NYYYYYYYYYYYYYYY", False, Trouble.CANNOT_ASK),
-        ("Y", "NNNNNNNYNNNNNNNN", True, None),
-        ("Y", "YYYYYYYNYYYYYYYY", True, Trouble.CANNOT_ASK),
-        ("N", "YYYYYYYYYYYYYYYY", False, Trouble.OFFLINE),
+        ("Y", "YNNNNNNNNNNNNNNN", {}, None),
+        ("Y", "NYYYYYYYYYYYYYYY", {}, Trouble.CANNOT_ASK),
+        ("Y", "NNNNNNNYNNNNNNNN", {"asks_expiry": True}, None),
+        ("Y", "YYYYYYYNYYYYYYYY", {"asks_expiry": True}, Trouble.CANNOT_ASK),
+        # Whatever is asked without a PIN is asked with 63.
+        ("Y", "YNNNNNNYNNNNNNNN", {"looks_up": True}, None),
+        ("Y", "YYYYYYYNYYYYYYYY", {"looks_up": True}, Trouble.CANNOT_ASK),
+        ("Y", "NYYYYYYYYYYYYYYY", {"looks_up": True}, Trouble.CANNOT_ASK),
+        ("Y", "NNNNNNNYNNNNNNNN", {"asks_pin": False}, None),
+        ("Y", "YYYYYYYNYYYYYYYY", {"asks_pin": False}, Trouble.CANNOT_ASK),
+        ("N", "YYYYYYYYYYYYYYYY", {}, Trouble.OFFLINE),
     ],
 )
 def test_walk_asks_whether_the_system_can_be_asked(
-    online: str, supported: str, asks_expiry: bool, trouble: Trouble | None
+    online: str, supported: str, settings: dict[str, bool], trouble: Trouble | None
 ) -> None:
     body = f"98{online}YYYYN10000320260701    1200002.00AOcity|BX{supported}|"
     with serving(answering(body), answers_login=False) as server:
-        walk = Sip2Check(server.facts(asks_expiry=asks_expiry)).walk(None)
+        walk = Sip2Check(server.facts(**settings)).walk(None)
         assert walk.steps[-1] == Step(StepName.STATUS, trouble)
 
 
