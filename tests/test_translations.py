@@ -2,11 +2,13 @@
 
 import gettext
 import io
+import re
 from pathlib import Path
 
 import allauth
 import django.contrib.admin
 import pytest
+from babel.messages.catalog import Message
 from babel.messages.pofile import write_po
 from django.core.management import call_command
 from django.core.management.base import CommandError
@@ -77,6 +79,19 @@ def translate(project: Path, texts: dict[str, str | tuple[str, str]], flags: tup
 
 
 no_catalogs = pytest.mark.skipif(not translations.po_file(ROOT, "nl").exists(), reason="there are no catalogs yet")
+
+
+@no_catalogs
+def test_french_marks_do_not_begin_a_line() -> None:
+    """A space that does not break stands before : ; ? ! and within « »."""
+    breaks = re.compile(r"(?<=\S) (?=[:;?!»](?:\s|$))|« ")
+    catalog = translations.read(translations.po_file(ROOT, "fr"), "fr")
+    texts = [form for message in catalog if message.id for form in _forms(message)]
+    assert [text for text in texts if breaks.search(text)] == []
+
+
+def _forms(message: Message) -> tuple[str, ...]:
+    return (message.string,) if isinstance(message.string, str) else tuple(message.string or ())
 
 
 @no_catalogs
