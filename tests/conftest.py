@@ -2,12 +2,15 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.db import connection
 from django.utils import translation
+from pytest_django import DjangoDbBlocker
 
 CHROMIUM_ARGUMENTS = [
     "--disable-gpu",
@@ -48,6 +51,17 @@ def browser_type_launch_args() -> dict[str, object]:
 def _language_of_the_site() -> None:
     """A page that another test looked at in English leaves English behind."""
     translation.deactivate()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """A server in a thread keeps its connection to the database for as long as a browser keeps one to it: in the end
+    they are closed, so that the database can go."""
+    yield
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> %s"
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        cursor.execute(others, cursor.fetchone())
 
 
 @pytest.fixture(scope="session", autouse=True)
