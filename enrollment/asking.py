@@ -14,10 +14,12 @@ from libraries.models import Institution, Library
 
 # From one network address, right and wrong: a library's own computers share one, so it is generous for the honest.
 ANSWERS_PER_ADDRESS, ANSWERS_PERIOD = 60, timedelta(hours=1)
-# So many library systems are asked at once by this process: half of the threads of a web process (portal.gunicorn), so
-# that a slow library system leaves the other half to everybody else.
-MOST_AT_ONCE = 4
+# So many questions are asked at once by this process: half of the threads of a web process (portal.gunicorn), so that
+# slow library systems leave the other half to everybody else; and of one institution fewer, so that a slow one leaves
+# room for the members of others.
+MOST_AT_ONCE, MOST_OF_ONE = 4, 3
 _room = BoundedSemaphore(MOST_AT_ONCE)
+_own_rooms: dict[int, BoundedSemaphore] = {}
 
 _HELPFUL = (Outcome.CONFIRMED, Outcome.BY_HAND, Outcome.NO_ANSWER)
 
@@ -86,12 +88,19 @@ def _room_for(institution: Institution) -> Iterator[None]:
     if not institution.is_asked:
         yield
         return
-    if not _room.acquire(blocking=False):
+    own = _own_rooms.setdefault(institution.pk, BoundedSemaphore(MOST_OF_ONE))
+    with _entered(own), _entered(_room):
+        yield
+
+
+@contextmanager
+def _entered(room: BoundedSemaphore) -> Iterator[None]:
+    if not room.acquire(blocking=False):
         raise Busy
     try:
         yield
     finally:
-        _room.release()
+        room.release()
 
 
 def _asked(institution: Institution, question: Question, *, address: str, now: datetime) -> Answer:

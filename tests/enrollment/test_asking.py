@@ -201,6 +201,28 @@ def test_process_asks_only_so_many_at_once(
     assert seen == ["busy"]
 
 
+def test_slow_library_leaves_room_for_the_members_of_others(
+    programme: Programme, library: Library, system: AnsweringSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_library("Dilbeek", make_system(make_institution("dilbeek")).institution)
+    programme.pool.shares.create(institution=other.institution)
+    answered: list[str] = []
+
+    def ask_meanwhile() -> None:
+        """By as many as one library may have, one within the other; then by one more, and by somebody of another."""
+        number = len(system.asked)
+        if number < asking.MOST_OF_ONE:
+            sign_up(programme, library, email=f"{number}@example.test")
+        elif number == asking.MOST_OF_ONE:
+            with pytest.raises(asking.Busy):
+                sign_up(programme, library, email="bo@example.test")
+            answered.append(make_member("cy@example.test", programme=programme, library=other, pin=PIN).state)
+
+    system.while_asking = ask_meanwhile
+    sign_up(programme, library)
+    assert answered == [State.SEATED]
+
+
 def test_room_is_given_back_whatever_happens(
     programme: Programme, library: Library, system: AnsweringSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
