@@ -196,11 +196,13 @@ def main() -> None:
         seconds=options.seconds,
         most_connections=options.connections,
     )
+    reasons: list[str] = []
     try:
         anyio.run(partial(_serve, server, options.port))
     except* OSError as errors:
-        reason = getattr(errors.exceptions[0], "strerror", "")
-        raise SystemExit(f"Library system: port {options.port} cannot be used: {reason}") from None
+        reasons.append(getattr(errors.exceptions[0], "strerror", ""))
+    if reasons:  # said out here: what is raised among the errors of a group becomes one of them
+        raise SystemExit(f"Library system: port {options.port} cannot be used: {reasons[0]}")
 
 
 if __name__ == "__main__":
