@@ -16,20 +16,13 @@ from libraries.cards.checks import Trouble
 from libraries.cards.sip2 import NoCleanAnswer, Request
 from libraries.cards.systems import SystemFacts
 from outgoing import addresses
+from outgoing.failures import RequestFailed, of_connecting, of_handshake
 
 MOST_RESENDS = 5
 A = TypeVar("A")
 
 _LINE_ENDS = b"\r\n"
 _PIECE = 4096
-# What OpenSSL calls the faults of a certificate (X509_V_ERR_…).
-_NOT_YET_VALID, _EXPIRED, _OTHER_HOST, _OTHER_IP = 9, 10, 62, 64
-_CERTIFICATE_TROUBLE = {
-    _NOT_YET_VALID: Trouble.TLS_EXPIRED,
-    _EXPIRED: Trouble.TLS_EXPIRED,
-    _OTHER_HOST: Trouble.TLS_OTHER_NAME,
-    _OTHER_IP: Trouble.TLS_OTHER_NAME,
-}
 
 
 class Died(NoCleanAnswer):
@@ -126,14 +119,14 @@ def resolve(facts: SystemFacts, ends_at: float) -> None:
     try:
         addresses.resolve(facts.address, facts.port, private=facts.private, ends_at=ends_at)
     except addresses.CannotConnect as error:
-        raise NoCleanAnswer(_trouble(error)) from None
+        raise _no_answer(of_connecting(error)) from None
 
 
 def reach(facts: SystemFacts, ends_at: float) -> socket.socket:
     try:
         return addresses.connect(facts.address, facts.port, private=facts.private, ends_at=ends_at)
     except addresses.CannotConnect as error:
-        raise NoCleanAnswer(_trouble(error)) from None
+        raise _no_answer(of_connecting(error)) from None
 
 
 def encrypt(sock: socket.socket, facts: SystemFacts, ends_at: float) -> ssl.SSLSocket:
@@ -141,9 +134,12 @@ def encrypt(sock: socket.socket, facts: SystemFacts, ends_at: float) -> ssl.SSLS
     try:
         sock.settimeout(time_left(ends_at))
         return ssl.create_default_context().wrap_socket(sock, server_hostname=facts.address)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         sock.close()
-        raise NoCleanAnswer(_tls_trouble(error)) from None
+        raise _no_answer(of_handshake(error)) from None
+    except ValueError:  # no name that a certificate could be for
+        sock.close()
+        raise NoCleanAnswer(Trouble.TLS_FAILED) from None
 
 
 def login_request(facts: SystemFacts) -> Request[bool] | None:
@@ -178,17 +174,6 @@ def time_left(ends_at: float) -> float:
     return left
 
 
-def _trouble(error: addresses.CannotConnect) -> Trouble:
-    return {
-        addresses.Obstacle.UNUSABLE: Trouble.ADDRESS_UNUSABLE,
-        addresses.Obstacle.NAME_UNKNOWN: Trouble.NAME_UNKNOWN,
-        addresses.Obstacle.FORBIDDEN: Trouble.ADDRESS_FORBIDDEN,
-        addresses.Obstacle.REFUSED: Trouble.REFUSED,
-        addresses.Obstacle.TIMED_OUT: Trouble.TIMED_OUT,
-    }[error.obstacle]
-
-
-def _tls_trouble(error: Exception) -> Trouble:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _CERTIFICATE_TROUBLE.get(error.verify_code, Trouble.TLS_UNTRUSTED)
-    return Trouble.TIMED_OUT if isinstance(error, TimeoutError) else Trouble.TLS_FAILED
+def _no_answer(failed: RequestFailed) -> NoCleanAnswer:
+    """What can go wrong on the way has the same names here as in `outgoing`."""
+    return NoCleanAnswer(Trouble(failed.code.value))
