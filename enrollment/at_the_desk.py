@@ -32,13 +32,7 @@ class Obstacle(models.TextChoices):
         _("This address cannot be used here. Check it with the person. Each person needs an address of their own."),
     )
     CONFIRMED_RIVAL = "confirmed_rival", card_checking.Obstacle.CONFIRMED_RIVAL.label
-    RIVAL_HAS_PLACE = (
-        "rival_has_place",
-        _(
-            "Somebody else has a place with this number, on a card that has run out. Confirm that card again, or end"
-            " that place first. Is it the same person? Then put the two accounts together."
-        ),
-    )
+    RIVAL_HAS_PLACE = "rival_has_place", card_checking.Obstacle.RIVAL_HAS_PLACE.label
     NO_SUCH_NUMBER = "no_such_number", moving.Obstacle.NO_SUCH_NUMBER.label
     PROVED = "proved", _("This address is proved. Only its owner can change it.")
     TOO_MANY = "too_many", _("You have signed up very many people. Please wait an hour and try again.")
@@ -130,10 +124,8 @@ def _confirmed_card(
     """Seen in the right hands. Somebody else's confirmed card is for the page of disputes, where both are in sight, and
     a place in its time of grace does not end unseen."""
     rivals = [card for card in cards if card.user_id != user.pk]
-    if any(rival.state == Card.State.CONFIRMED for rival in rivals):
-        raise CannotSignUp(Obstacle.CONFIRMED_RIVAL)
-    if any(card_checking.has_place(rival) for rival in rivals):
-        raise CannotSignUp(Obstacle.RIVAL_HAS_PLACE)
+    if found := card_checking.rival_obstacle(rivals):
+        raise CannotSignUp(Obstacle(found.value))
     card_checking.refuse_each(pools, rivals, by=by, now=now)
     library, number, answer = application.library, application.number, Answer(Outcome.BY_HAND)
     card = card_checking.claim(pools, cards, user=user, library=library, number=number, answer=answer, now=now)

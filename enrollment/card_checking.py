@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 
 from django.db import models
@@ -31,6 +31,13 @@ class Obstacle(models.TextChoices):
         "confirmed_rival",
         _("Somebody else's card with this number is confirmed: settle the dispute."),
     )
+    RIVAL_HAS_PLACE = (
+        "rival_has_place",
+        _(
+            "Somebody else has a place with this number, on a card that has run out. Confirm that card again, or end"
+            " that place first. Is it the same person? Then put the two accounts together."
+        ),
+    )
 
 
 class CannotDecide(Exception):
@@ -52,13 +59,13 @@ def confirm(
     """A librarian has seen that the card is this person's. Everybody else who claims the number is refused in the same
     transaction; a held seat becomes a given one, and who was passed over is next again.
 
-    `over_confirmed`: the librarian has seen both claims side by side, so that a rival whose card is confirmed loses it.
+    `over_confirmed`: the librarian has seen both claims side by side, so that a rival loses also what was proved.
     """
     pools, cards, card = _lock(card_id)
     _check(card, by)
     rivals = [rival for rival in cards if rival.pk != card.pk]
-    if not over_confirmed and any(rival.state == Card.State.CONFIRMED for rival in rivals):
-        raise CannotDecide(Obstacle.CONFIRMED_RIVAL)
+    if not over_confirmed and (found := rival_obstacle(rivals)):
+        raise CannotDecide(found)
     refuse_each(pools, rivals, by=by, now=now)
     confirm_by_hand(pools, card, by=by, now=now, valid_until=valid_until, words=words)
     rivalry.allocate(pools, now=now)
@@ -159,6 +166,14 @@ def _check_loses_nothing(card: Card) -> None:
         raise CannotDecide(Obstacle.NEW_CARD_WAITS)
     if has_place(card):
         raise CannotDecide(Obstacle.HAS_PLACE)
+
+
+def rival_obstacle(rivals: Iterable[Card]) -> Obstacle | None:
+    """Why others who claim a number are not refused unseen: what one of them would lose was proved once."""
+    rivals = list(rivals)
+    if any(rival.state == Card.State.CONFIRMED for rival in rivals):
+        return Obstacle.CONFIRMED_RIVAL
+    return Obstacle.RIVAL_HAS_PLACE if any(map(has_place, rivals)) else None
 
 
 def has_place(card: Card) -> bool:

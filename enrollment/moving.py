@@ -31,6 +31,7 @@ class Obstacle(models.TextChoices):
     )
     LIBRARY_BUSY = "library_busy", eligibility.Reason.LIBRARY_BUSY.label
     CONFIRMED_RIVAL = "confirmed_rival", card_checking.Obstacle.CONFIRMED_RIVAL.label
+    RIVAL_HAS_PLACE = "rival_has_place", card_checking.Obstacle.RIVAL_HAS_PLACE.label
 
 
 class CannotMove(Exception):
@@ -118,8 +119,8 @@ def change_card_by_staff(*, enrollment_id: int, told: NewCard, by: User, now: da
     pools, cards, enrollment = _lock(enrollment_id, told)
     _check_staff(enrollment, told, by, now=now)
     rivals = [card for card in cards if card.user_id != enrollment.user_id]
-    if any(rival.state == Card.State.CONFIRMED for rival in rivals):
-        raise CannotMove(Obstacle.CONFIRMED_RIVAL)
+    if found := card_checking.rival_obstacle(rivals):
+        raise CannotMove(Obstacle(found.value))
     card_checking.refuse_each(pools, rivals, by=by, now=now)
     card = card_checking.claim(
         pools,

@@ -170,3 +170,23 @@ def test_one_decision_reaches_the_applications_in_every_programme(lin: User) -> 
     assert (seated.state, waiting.state) == (State.ENDED, State.ENDED)
     first.pool.refresh_from_db()
     assert first.pool.taken == 0
+
+
+def test_unseen_rival_in_the_time_of_grace_loses_no_place(lin: User) -> None:
+    """Until both claims have been seen side by side."""
+    make_library()
+    programme = make_programme()
+    ada = make_member(programme=programme, number="21000001", now=NOW)
+    card_checking.confirm(card_id=ada.card_id, by=lin, now=NOW)
+    day_before = NOW.date() - timedelta(days=1)
+    Card.objects.update(
+        state=Card.State.CLAIMED, valid_until=day_before, decided_at=None, decided_how="", decided_by=None
+    )
+    cy = make_member("cy@example.test", programme=programme, number="21000001", now=NOW)
+    with pytest.raises(card_checking.CannotDecide) as caught:
+        card_checking.confirm(card_id=cy.card_id, by=lin, now=NOW, over_confirmed=False)
+    ada.refresh_from_db()
+    assert (caught.value.obstacle, ada.state) == (Obstacle.RIVAL_HAS_PLACE, Enrollment.State.SEATED)
+    card_checking.confirm(card_id=cy.card_id, by=lin, now=NOW)
+    ada.refresh_from_db()
+    assert ada.state == Enrollment.State.ENDED

@@ -293,6 +293,18 @@ def test_barcode_of_a_book_is_no_card(world: World, ada: Enrollment) -> None:
     assert (caught.value.obstacle, fresh(ada).card.number) == (moving.Obstacle.NO_SUCH_NUMBER, "21000001")
 
 
+def test_new_card_ends_no_place_of_another_in_its_time_of_grace(world: World, ada: Enrollment) -> None:
+    cy = make_member("cy@example.test", programme=world.programme, library=world.permeke, number="21000009", now=NOW)
+    card_checking.confirm(card_id=cy.card_id, by=world.lin, now=NOW)
+    Card.objects.filter(pk=cy.card_id).update(
+        state=Card.State.CLAIMED, valid_until=date(2026, 7, 1), decided_at=None, decided_how="", decided_by=None
+    )
+    told = moving.NewCard(library=world.permeke, number="21000009")
+    with pytest.raises(moving.CannotMove) as caught:
+        moving.change_card_by_staff(enrollment_id=ada.pk, told=told, by=world.lin, now=LATER)
+    assert (caught.value.obstacle, fresh(cy).state) == (moving.Obstacle.RIVAL_HAS_PLACE, State.SEATED)
+
+
 def test_librarian_settles_a_claim_without_proof_but_not_a_confirmed_one(world: World, ada: Enrollment) -> None:
     cy = make_member("cy@example.test", programme=world.programme, library=world.permeke, number="21000009", now=NOW)
     told = moving.NewCard(library=world.permeke, number="21000009")
