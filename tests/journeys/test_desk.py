@@ -16,8 +16,9 @@ NADIA, MO = "nadia@leerkaart.test", "mo@leerkaart.test"
 
 
 def scan(librarian: Staff, number: str) -> None:
-    """The cursor stands in the right field already."""
+    """The cursor stands in the right field already. It does so before the page's script has run."""
     expect(librarian.page.get_by_label("Card number")).to_be_focused()
+    librarian.page.wait_for_load_state()
     librarian.page.keyboard.type(number)
     librarian.page.keyboard.press("Enter")
 
