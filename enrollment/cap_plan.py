@@ -204,8 +204,6 @@ def foresee(plan: Plan, at: Before, *, now: datetime) -> Preview:
 def _seconds(pool: SeatPool, seated: int) -> int | None:
     """Those who wait for an account already come first: at this provider, for whichever programme."""
     provider = Provider.objects.get(programmes__pool=pool)
-    if provider.calls_per_second is None:
-        return None
     owed = ProviderAccount.objects.owed().filter(provider=provider, stuck_at=None).count()
     return math.ceil((owed + seated) * CALLS_TO_OPEN / provider.calls_per_second)
 

@@ -19,6 +19,7 @@ def record(
     institution_id: int | None = None,
     pool_id: int | None = None,
     card_id: int | None = None,
+    provider_id: int | None = None,
     reason: str = "",
     words: str = "",
     old_value: int | None = None,
@@ -31,6 +32,7 @@ def record(
     event = line(kind, now=now, by=by, enrollment=enrollment, reason=reason)
     event.institution_id = institution_id or event.institution_id
     event.pool_id, event.card_id = pool_id or event.pool_id, card_id or event.card_id
+    event.provider_id = provider_id
     event.old_value, event.new_value = old_value, new_value
     event.save()
     if words:

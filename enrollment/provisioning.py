@@ -77,10 +77,10 @@ def _agree(account: ProviderAccount, secret_of: SecretOf) -> Account | None:
     client = _client(account.provider, secret_of)
     seen = client.find(task.person.external_id)
     if not task.must_be_active:
-        return client.update(seen, task.person, active=False) if seen and seen.active else seen
+        return client.close(seen) if seen and seen.active else seen
     if seen is None:
         return client.create(task.person)
-    return seen if _agrees(seen, task) else client.update(seen, task.person, active=True)
+    return seen if _agrees(seen, task) else client.open(seen, task.person)
 
 
 def _agrees(seen: Account, task: _Task) -> bool:

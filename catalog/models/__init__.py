@@ -1,6 +1,7 @@
 from catalog.models.course import Area, Course
+from catalog.models.line import CallTally, ProviderLine
 from catalog.models.listing import Listing
 from catalog.models.programme import Programme
 from catalog.models.provider import Provider
 
-__all__ = ["Area", "Course", "Listing", "Programme", "Provider"]
+__all__ = ["Area", "CallTally", "Course", "Listing", "Programme", "Provider", "ProviderLine"]

@@ -11,6 +11,11 @@ class Provider(models.Model):
 
     class Kind(models.TextChoices):
         SCIM = "scim", "SCIM 2.0"
+        MOODLE = "moodle", "Moodle"
+
+    class OpensFirst(models.TextChoices):
+        OLDEST = "oldest", _("who has waited longest")
+        NEWEST = "newest", _("who came last")
 
     slug = models.SlugField(max_length=50, unique=True)
     name = models.CharField(_("name"), max_length=100)
@@ -23,12 +28,32 @@ class Provider(models.Model):
         validators=[RegexValidator(r"^[A-Z][A-Z0-9_]*$", _("Write the name of an environment variable."))],
         help_text=_("The environment variable that holds the token; the token itself is never stored."),
     )
+    webhook_secret_name = models.CharField(
+        _("name of the secret of its notices"),
+        max_length=100,
+        blank=True,
+        validators=[RegexValidator(r"^[A-Z][A-Z0-9_]*$", _("Write the name of an environment variable."))],
+        help_text=_(
+            "The environment variable with the secret that the provider's notices are signed with. Empty: none."
+        ),
+    )
     calls_per_second = models.PositiveSmallIntegerField(
         _("calls it allows per second"),
-        null=True,
-        blank=True,
+        default=10,
         validators=[MinValueValidator(1), MaxValueValidator(1000)],
-        help_text=_("From this the portal tells how long the opening of many accounts takes."),
+        help_text=_("All workers together never make more."),
+    )
+    calls_at_once = models.PositiveSmallIntegerField(
+        _("calls it allows at once"), default=10, validators=[MinValueValidator(1), MaxValueValidator(100)]
+    )
+    opens_first = models.CharField(
+        _("whose account is opened first"), max_length=10, choices=OpensFirst, default=OpensFirst.OLDEST
+    )
+    fuse_percent = models.PositiveSmallIntegerField(
+        _("largest difference from the last list, in percent"),
+        default=10,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text=_("When the provider's list differs more, nothing is closed or erased until somebody has looked."),
     )
 
     class Meta:
@@ -37,8 +62,11 @@ class Provider(models.Model):
         ordering = ["name"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(calls_per_second=None) | Q(calls_per_second__gte=1), name="provider_allows_calls"
-            )
+                condition=Q(calls_per_second__gte=1, calls_at_once__gte=1), name="provider_allows_calls"
+            ),
+            models.CheckConstraint(
+                condition=Q(fuse_percent__gte=1, fuse_percent__lte=100), name="provider_fuse_percent"
+            ),
         ]
 
     def __str__(self) -> str:

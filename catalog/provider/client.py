@@ -1,12 +1,20 @@
 """The port: what the portal asks of a provider's platform, whatever protocol the provider speaks."""
 
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
+
+# Entered around each request on the wire; says that it may go, and learns how it went: a ProviderError that leaves it,
+# or none. May wait, and may raise a ProviderError of its own instead: then nothing is sent.
+Turn = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
 class Connection:
-    """Times in seconds. `deadline` bounds one whole call of a `ProviderClient`, all its requests together."""
+    """Times in seconds. `deadline` bounds one whole call of a `ProviderClient`, all its requests together, but not the
+    waits for their turns."""
 
     base_url: str
     token: str = field(repr=False)
@@ -14,6 +22,7 @@ class Connection:
     read_timeout: float = 10.0
     deadline: float = 20.0
     max_bytes: int = 1_000_000
+    turn: Turn = nullcontext
 
 
 @dataclass(frozen=True)
@@ -28,15 +37,37 @@ class Person:
 
 
 @dataclass(frozen=True)
+class Access:
+    """To what the seat gives a right, for platforms that want to be told each course: the provider's codes, and until
+    when."""
+
+    courses: Sequence[str]
+    until: datetime
+
+
+@dataclass(frozen=True)
 class Account:
-    """What was seen at the provider. `etag` is its version, None where the provider keeps none."""
+    """What was seen at the provider. What it does not tell is None; `version` goes with the next change where the
+    provider keeps one, so that a change made meanwhile is noticed."""
 
     remote_id: str
     external_id: str | None
-    user_name: str = field(repr=False)
     email: str | None = field(repr=False)
+    first_name: str | None = field(repr=False)
+    last_name: str | None = field(repr=False)
+    language: str | None
     active: bool
-    etag: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of the provider's list. `after` leads to the next part, None after the last one; `total` is what the
+    provider says that there are, None where it does not say."""
+
+    accounts: Sequence[Account]
+    after: str | None
+    total: int | None
 
 
 class ProviderClient(Protocol):
@@ -44,6 +75,9 @@ class ProviderClient(Protocol):
 
     Every call may raise any `ProviderError`; none of them tries anything again by itself.
     """
+
+    # Whether a seat has to be told course by course (`give_access`).
+    wants_access: bool
 
     def find(self, external_id: str) -> Account | None:
         """Refused "two_matches" when more than one account carries our id."""
@@ -54,12 +88,22 @@ class ProviderClient(Protocol):
         An account that only has the same user name is never adopted: Refused "name_taken".
         """
 
-    def update(self, account: Account, person: Person, active: bool) -> Account:
-        """Bring data and active state to what must be; safe to repeat.
+    def open(self, account: Account, person: Person) -> Account:
+        """Active, and with these data; safe to repeat.
 
         Unclear "changed_meanwhile" when the account is no longer the version that was seen, Unclear "gone"
         when it no longer exists: look, then decide anew.
         """
 
+    def close(self, account: Account) -> Account:
+        """No longer active; its data stay. Fails as `open` does."""
+
     def erase(self, account: Account) -> None:
-        """Remove the account and its data for good; one that is gone already counts as removed."""
+        """Remove the account and its data for good; one that is gone already counts as removed. It may take the
+        provider days: only `find` tells that it is gone."""
+
+    def give_access(self, account: Account, access: Access) -> None:
+        """Exactly these courses, until that moment; safe to repeat. Nothing, unless `wants_access`."""
+
+    def page(self, after: str | None) -> Page:
+        """The accounts of the provider, a part at a time: None asks for the first part."""

@@ -50,7 +50,8 @@ class Answer:
 
 
 class Exchange:
-    """All requests sent through one exchange share one deadline, counted from its making."""
+    """All requests sent through one exchange share one deadline, counted from its making; while a request waits for
+    its turn, the clock stands."""
 
     def __init__(self, connection: Connection, session: requests.Session) -> None:
         self._connection = connection
@@ -68,8 +69,6 @@ class Exchange:
     ) -> Answer:
         """Returns 2xx answers only; every other outcome is a ProviderError."""
         _check_token(self._connection.token)
-        if self._ends_at <= monotonic():
-            raise Unreachable("timeout", f"{method}: no time left")
         request = requests.Request(
             method,
             self._connection.base_url.rstrip("/") + path,
@@ -78,11 +77,16 @@ class Exchange:
             headers=headers,
             auth=http.Bearer(self._connection.token),
         )
-        # Raised out here, so that no chained exception carries the request with its secret and its data.
-        outcome = self._attempt(request)
-        error = outcome if isinstance(outcome, ProviderError) else failure(outcome)
-        if error is not None:
-            raise error
+        waits_since = monotonic()
+        with self._connection.turn():
+            self._ends_at += monotonic() - waits_since
+            if self._ends_at <= monotonic():
+                raise Unreachable("timeout", f"{method}: no time left")
+            # Raised out here, so that no chained exception carries the request with its secret and its data.
+            outcome = self._attempt(request)
+            error = outcome if isinstance(outcome, ProviderError) else failure(outcome)
+            if error is not None:
+                raise error
         assert isinstance(outcome, Answer)
         return outcome
 

@@ -9,17 +9,20 @@ from urllib.parse import quote
 
 import requests
 
-from catalog.provider.client import Account, Connection, Person
+from catalog.provider.client import Access, Account, Connection, Page, Person
 from catalog.provider.errors import ProviderError, Refused, Unclear
 from catalog.provider.exchange import Answer, Exchange
 
 MEDIA_TYPE = "application/scim+json"
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+PAGE_SIZE = 200
 LANGUAGES = {"nl": "nl-BE", "fr": "fr-BE", "en": "en"}
 
 
 class ScimClient:
+    wants_access = False
+
     def __init__(self, connection: Connection, session: requests.Session) -> None:
         self._connection = connection
         self._session = session
@@ -39,15 +42,11 @@ class ScimClient:
             return _ours(_account(answer), person.external_id)
         return _already_there(exchange, person.external_id)
 
-    def update(self, account: Account, person: Person, active: bool) -> Account:
-        _ours(account, person.external_id)
-        exchange = self._exchange()
-        values = {"active": active, **_data(person)}
-        operations = [{"op": "replace", "path": name, "value": value} for name, value in values.items()]
-        answer = _change(exchange, account, {"schemas": [PATCH], "Operations": operations})
-        if not answer.content:  # 204, or 200 from servers that mean it
-            answer = _read_back(exchange, _path(account))
-        return _account(answer)
+    def open(self, account: Account, person: Person) -> Account:
+        return self._change(_ours(account, person.external_id), {"active": True, **_data(person)})
+
+    def close(self, account: Account) -> Account:
+        return self._change(account, {"active": False})
 
     def erase(self, account: Account) -> None:
         try:
@@ -55,6 +54,26 @@ class ScimClient:
         except Refused as refusal:
             if refusal.code != "not_found":
                 raise
+
+    def give_access(self, account: Account, access: Access) -> None:
+        """Nothing: an account opens all that the agreement holds."""
+
+    def page(self, after: str | None) -> Page:
+        """By index (RFC 7644 §3.4.2.4): whatever comes or goes meanwhile may be listed twice, or not at all."""
+        start = int(after) if after else 1
+        answer = _send(self._exchange(), "GET", "/Users", params={"startIndex": str(start), "count": str(PAGE_SIZE)})
+        total, resources = _listed(answer)
+        accounts = [_account_of(resource, answer) for resource in resources]
+        following = start + len(accounts)
+        return Page(accounts, str(following) if accounts and following <= total else None, total)
+
+    def _change(self, account: Account, values: dict[str, Any]) -> Account:
+        exchange = self._exchange()
+        operations = [{"op": "replace", "path": name, "value": value} for name, value in values.items()]
+        answer = _change(exchange, account, {"schemas": [PATCH], "Operations": operations})
+        if not answer.content:  # 204, or 200 from servers that mean it
+            answer = _read_back(exchange, _path(account))
+        return _account(answer)
 
     def _exchange(self) -> Exchange:
         return Exchange(self._connection, self._session)
@@ -80,9 +99,8 @@ def _send(
 def _find(exchange: Exchange, external_id: str) -> Account | None:
     # A filter's value is a JSON string (RFC 7644 §3.4.2.2): quotes in it cannot end it.
     answer = _send(exchange, "GET", "/Users", params={"filter": f"externalId eq {json.dumps(external_id)}"})
-    page = answer.document()
-    total, resources = page.get("totalResults"), page.get("Resources") or []
-    if not isinstance(total, int) or not isinstance(resources, list) or (total and not resources):
+    total, resources = _listed(answer)
+    if total and not resources:
         raise answer.not_understood()
     accounts = [_account_of(resource, answer) for resource in resources]
     if any(account.external_id != external_id for account in accounts):
@@ -91,6 +109,14 @@ def _find(exchange: Exchange, external_id: str) -> Account | None:
     if total > 1 or len(accounts) > 1:
         raise Refused("two_matches", "two accounts at the provider carry the same id of ours")
     return accounts[0] if accounts else None
+
+
+def _listed(answer: Answer) -> tuple[int, list[object]]:
+    page = answer.document()
+    total, resources = page.get("totalResults"), page.get("Resources") or []
+    if not isinstance(total, int) or not isinstance(resources, list):
+        raise answer.not_understood()
+    return total, resources
 
 
 def _already_there(exchange: Exchange, external_id: str) -> Account:
@@ -102,7 +128,7 @@ def _already_there(exchange: Exchange, external_id: str) -> Account:
 
 def _change(exchange: Exchange, account: Account, body: dict[str, Any]) -> Answer:
     try:
-        return _send(exchange, "PATCH", _path(account), body, if_match=account.etag)
+        return _send(exchange, "PATCH", _path(account), body, if_match=account.version)
     except Refused as error:
         refusal = error
     meanings: dict[str, ProviderError] = {
@@ -152,12 +178,24 @@ def _account_of(resource: object, answer: Answer, etag: str | None = None) -> Ac
     return Account(
         remote_id=resource["id"],
         external_id=_text(resource.get("externalId")),
-        user_name=_text(resource.get("userName")) or "",
         email=_email(resource.get("emails")),
+        first_name=_name(resource, "givenName"),
+        last_name=_name(resource, "familyName"),
+        language=_language(resource.get("preferredLanguage")),
         # Left out means active (RFC 7643 §4.1.1 gives it no other default); some servers write it as a word.
         active=str(resource.get("active", True)).lower() != "false",
-        etag=etag or _text(version),
+        version=etag or _text(version),
     )
+
+
+def _name(resource: dict[str, Any], part: str) -> str | None:
+    name = resource.get("name")
+    return _text(name.get(part)) if isinstance(name, dict) else None
+
+
+def _language(tag: object) -> str | None:
+    ours = {theirs: code for code, theirs in LANGUAGES.items()}
+    return ours.get(tag, tag) if isinstance(tag, str) else None
 
 
 def _email(emails: object) -> str | None:

@@ -1,19 +1,27 @@
 from enrollment.models.cap_change import CapChange, ShareChange
 from enrollment.models.enrollment import Enrollment
+from enrollment.models.erasure import Erasure
 from enrollment.models.event import Event, EventNote
 from enrollment.models.letter import Letter
 from enrollment.models.provider_account import ProviderAccount
+from enrollment.models.provider_notice import ProviderNotice
 from enrollment.models.queue_stretch import QueueStretch
+from enrollment.models.reconciliation import Difference, ListedAccount, Reconciliation
 from enrollment.models.seat_pool import SeatPool, Share
 
 __all__ = [
     "CapChange",
+    "Difference",
     "Enrollment",
+    "Erasure",
     "Event",
     "EventNote",
     "Letter",
+    "ListedAccount",
     "ProviderAccount",
+    "ProviderNotice",
     "QueueStretch",
+    "Reconciliation",
     "SeatPool",
     "Share",
     "ShareChange",

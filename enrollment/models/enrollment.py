@@ -89,6 +89,8 @@ class Enrollment(models.Model):
         CARD_LAPSED = "card_lapsed", _("the library card was no longer valid")
         PROGRAMME_CLOSED = "programme_closed", _("the programme has ended")
         MERGED = "merged", _("put together with another application of the same person")
+        NO_ACCOUNT = "no_account", _("the account could not be opened")
+        ERASED = "erased", _("the person's data were erased")
 
     WITH_SEAT = (State.HELD, State.SEATED)
     FIRST, NORMAL = 0, 1

@@ -11,7 +11,10 @@ from enrollment.models.enrollment import Enrollment
 from enrollment.models.inserting import insert_each
 from enrollment.models.owed import OwedQuerySet, OwedWork, address_is_proved
 
-_TO_STAFF = ["holds_ending", "places_scarce", "queue_long", "rechecks_stopped", "roster_stopped"]
+_TO_STAFF = [
+    *("holds_ending", "places_scarce", "queue_long", "rechecks_stopped", "roster_stopped"),
+    *("accounts_stuck", "provider_down", "lists_disagree"),
+]
 
 _OWE_POOL = """
 INSERT INTO enrollment_letter (kind, enrollment_id, user_id, reason, owed_at, due_at, version, attempts, trouble)
@@ -48,10 +51,11 @@ class LetterQuerySet(OwedQuerySet["Letter"]):
         now: datetime,
         pool_id: int | None = None,
         institution_id: int | None = None,
+        provider_id: int | None = None,
         reason: str = "",
     ) -> None:
-        """Owe each of these a letter about a programme's places or about an institution."""
-        about = {"pool_id": pool_id, "institution_id": institution_id, "reason": reason}
+        """Owe each of these a letter about a programme's places, an institution or a provider."""
+        about = {"pool_id": pool_id, "institution_id": institution_id, "provider_id": provider_id, "reason": reason}
         self.bulk_create(Letter(kind=kind, user_id=pk, owed_at=now, due_at=now, **about) for pk in sorted(user_ids))
 
     def owe(self, kind: str, enrollment: Enrollment, *, now: datetime, reason: str = "") -> None:
@@ -88,6 +92,9 @@ class Letter(OwedWork):
         QUEUE_LONG = "queue_long", _("the queue is long")
         RECHECKS_STOPPED = "rechecks_stopped", _("the check of proved cards has stopped")
         ROSTER_STOPPED = "roster_stopped", _("a list of cards is not taken")
+        ACCOUNTS_STUCK = "accounts_stuck", _("accounts are stuck")
+        PROVIDER_DOWN = "provider_down", _("the provider does not answer")
+        LISTS_DISAGREE = "lists_disagree", _("the provider's list is not trusted")
 
     # They name nobody: the address may be a stranger's.
     TO_ANYBODY = (Kind.ADDRESS_TO_PROVE, Kind.ADDRESS_UNPROVED)
@@ -97,6 +104,7 @@ class Letter(OwedWork):
     # Of letters to staff: what they are about.
     pool = models.ForeignKey("enrollment.SeatPool", on_delete=models.PROTECT, null=True, related_name="+")
     institution = models.ForeignKey("libraries.Institution", on_delete=models.PROTECT, null=True, related_name="+")
+    provider = models.ForeignKey("catalog.Provider", on_delete=models.PROTECT, null=True, related_name="+")
     user = models.ForeignKey("libraries.User", on_delete=models.PROTECT, related_name="letters", verbose_name=_("to"))
     # A code (of a refusal, of an end, of how scarce places are) as it was when the letter was owed.
     reason = models.CharField(_("reason"), max_length=20, blank=True)
@@ -119,9 +127,10 @@ class Letter(OwedWork):
             ),
             models.CheckConstraint(
                 condition=(
-                    Q(kind__in=_TO_STAFF, enrollment=None) & (Q(pool__isnull=False) | Q(institution__isnull=False))
+                    Q(kind__in=_TO_STAFF, enrollment=None)
+                    & (Q(pool__isnull=False) | Q(institution__isnull=False) | Q(provider__isnull=False))
                 )
-                | (~Q(kind__in=_TO_STAFF) & Q(enrollment__isnull=False, pool=None, institution=None)),
+                | (~Q(kind__in=_TO_STAFF) & Q(enrollment__isnull=False, pool=None, institution=None, provider=None)),
                 name="letter_about_a_member_or_to_staff",
             ),
             models.UniqueConstraint(fields=["enrollment"], condition=Q(kind="account_ready"), name="letter_ready_once"),

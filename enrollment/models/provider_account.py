@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from django.db import connection, models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from enrollment.models.owed import OwedQuerySet, OwedWork, address_is_proved
@@ -14,11 +15,13 @@ from enrollment.models.owed import OwedQuerySet, OwedWork, address_is_proved
 # account was to be closed, somebody may be closing it right now: what was seen before says nothing any more.
 _OWE_OPEN = """
 INSERT INTO enrollment_provideraccount AS account
-    (user_id, provider_id, external_id, must_be_active, due_at, version, attempts, trouble, remote_id, seen)
-SELECT id, %(provider)s, gen_random_uuid(), true, %(now)s, 0, 0, '', '', 'unknown'
-FROM unnest(%(users)s::bigint[]) AS id ORDER BY id
+    (user_id, provider_id, external_id, must_be_active, must_be_erased, due_at, turn_at,
+     version, attempts, trouble, remote_id, seen, told, answer)
+SELECT id, %(provider)s, gen_random_uuid(), true, false, %(now)s, %(now)s + place * interval '1 microsecond',
+    0, 0, '', '', 'unknown', '', ''
+FROM unnest(%(users)s::bigint[]) WITH ORDINALITY AS mine (id, place) ORDER BY id
 ON CONFLICT (user_id, provider_id) DO UPDATE SET
-    must_be_active = true, due_at = excluded.due_at, version = account.version + 1,
+    must_be_active = true, due_at = excluded.due_at, turn_at = excluded.turn_at, version = account.version + 1,
     attempts = 0, stuck_at = NULL, trouble = '',
     seen = CASE WHEN account.must_be_active THEN account.seen ELSE 'unknown' END,
     seen_at = CASE WHEN account.must_be_active THEN account.seen_at END
@@ -32,7 +35,8 @@ class ProviderAccountQuerySet(OwedQuerySet["ProviderAccount"]):
         return self.owed().filter(Q(must_be_active=False) | address_is_proved())
 
     def owe_open(self, provider_id: int, user_ids: Iterable[int], *, now: datetime) -> None:
-        """The people's accounts at this provider must be open, and somebody has to see to it."""
+        """The people's accounts at this provider must be open, and somebody has to see to it. The order of the people
+        is that of their turns."""
         if users := list(user_ids):
             with connection.cursor() as cursor:
                 cursor.execute(_OWE_OPEN, {"provider": provider_id, "users": users, "now": now})
@@ -56,9 +60,20 @@ class ProviderAccount(OwedWork):
     # Given before the first call, so that an account made by a call whose reply was lost is found again.
     external_id = models.UUIDField(_("our id"), default=uuid4, unique=True, editable=False)
     must_be_active = models.BooleanField(_("must be open"))
+    must_be_erased = models.BooleanField(_("must be erased"), default=False)
+    # Whose turn it is among those that are due (`Provider.opens_first`): the moment the seat was given, and with it the
+    # place in the queue, a microsecond each.
+    turn_at = models.DateTimeField(_("turn"), default=timezone.now)
+    # Before the first claim nothing can have been made at the provider under our id.
+    first_claimed_at = models.DateTimeField(null=True, editable=False)
     remote_id = models.CharField(_("the provider's id"), max_length=200, blank=True)
     seen = models.CharField(_("last seen"), max_length=10, choices=Seen, default=Seen.UNKNOWN)
     seen_at = models.DateTimeField(_("seen"), null=True, blank=True)
+    # A hash of what the provider was last told of the person, so that changes are found (`provisioning`).
+    told = models.CharField(max_length=32, blank=True, editable=False)
+    # What the provider answered when it last refused, without secrets and personal data; for the operator.
+    answer = models.TextField(_("what the provider answered"), max_length=2000, blank=True)
+    erased_at = models.DateTimeField(_("erased"), null=True, blank=True)
 
     objects = ProviderAccountQuerySet.as_manager()
 
@@ -78,8 +93,17 @@ class ProviderAccount(OwedWork):
                 condition=Q(stuck_at=None) | (Q(due_at__isnull=False) & ~Q(trouble="")),
                 name="account_stuck_is_owed",
             ),
+            models.CheckConstraint(
+                condition=Q(must_be_erased=False) | Q(must_be_active=False), name="account_erased_is_not_open"
+            ),
+            models.CheckConstraint(
+                condition=Q(erased_at=None) | Q(must_be_erased=True, seen="absent"), name="account_erased_is_absent"
+            ),
         ]
-        indexes = [models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="account_due")]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="account_due"),
+            models.Index(fields=["provider", "turn_at"], condition=Q(due_at__isnull=False), name="account_turn"),
+        ]
 
     def __str__(self) -> str:
         return f"#{self.pk}"

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -17,8 +18,8 @@ SECRET = "very-secret-token"
 
 
 def exchange_with(base_url: str, **settings: float) -> Exchange:
-    bounds = {"connect_timeout": 0.5, "read_timeout": 0.5, "deadline": 1.0, **settings}
-    return Exchange(Connection(base_url, SECRET, max_bytes=10_000, **bounds), new_session())
+    bounds = replace(Connection(base_url, SECRET, 0.5, 0.5, 1.0, max_bytes=10_000), **settings)  # type: ignore[arg-type]
+    return Exchange(bounds, new_session())
 
 
 def outcome(base_url: str, method: str, **settings: float) -> ProviderError:
