@@ -85,7 +85,7 @@ def test_twenty_who_waited_are_claimed_in_the_order_of_the_queue(platform: Runni
     for number in range(20):
         applied = NOW + timedelta(minutes=(number * 7) % 20)
         make_member(f"m{number}@example.test", programme=programme, library=libraries[number % 3], now=applied)
-    Card.objects.update(state=Card.State.CONFIRMED, decided_at=NOW, decided_how="by_hand")
+    Card.objects.update(state=Card.State.CONFIRMED, decided_at=NOW + timedelta(hours=1), decided_how="by_hand")
     Enrollment.objects.filter(user__email="m9@example.test").update(priority=Enrollment.FIRST)
     queue = list(Enrollment.objects.in_queue_order().values_list("user_id", flat=True))
     later = NOW + timedelta(hours=1)
@@ -209,7 +209,7 @@ INSERT INTO enrollment_provideraccount (user_id, provider_id, external_id, must_
     turn_at, version, attempts, trouble, remote_id, seen, told, answer)
 SELECT id, %(provider)s, gen_random_uuid(), true, false,
     CASE WHEN place <= %(count)s / 2 THEN %(later)s::timestamptz ELSE %(now)s END,
-    %(now)s + place * interval '1 microsecond', 0, CASE WHEN place <= %(count)s / 4 THEN 3 ELSE 0 END,
+    %(now)s + place * interval '1 microsecond', 0, CASE WHEN place <= %(count)s / 2 THEN 3 ELSE 0 END,
     '', '', 'unknown', '', ''
 FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM libraries_user) AS person
 """
@@ -221,7 +221,7 @@ def read_by(plan: dict[str, Any]) -> int:
 
 
 def test_claim_does_not_read_past_those_that_are_not_due() -> None:
-    """Half of them are not due, and come first: as many who were tried, and as many who were not."""
+    """Half of them wait for another try, and would come first."""
     provider = make_provider()
     with connection.cursor() as cursor:
         cursor.execute(_PEOPLE, {"count": MANY})
