@@ -11,6 +11,7 @@ import pytest
 from enrollment import agreeing, drafts, stuck
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount
 from enrollment.reports import timeline
+from enrollment.stuck import Obstacle
 from libraries.models import Institution, User
 from tests.accounts import FACT, account_of, kinds_of, ready_letters, seated, settle_all
 from tests.factories import NOW, make_coordinator, make_member, make_programme
@@ -18,7 +19,7 @@ from tests.platform_server import Kind, RunningPlatform
 from tests.rosters import put_on_roster
 
 pytestmark = pytest.mark.django_db
-Seen, Obstacle, State = ProviderAccount.Seen, stuck.Obstacle, Enrollment.State
+Seen, State = ProviderAccount.Seen, Enrollment.State
 Operation = Callable[..., Obstacle | None]
 
 

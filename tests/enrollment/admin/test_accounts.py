@@ -174,5 +174,5 @@ def test_front_page_tells_of_a_provider_that_is_down(scene: Scene) -> None:
     now = timezone.now()
     ProviderLine.objects.create(provider=scene.programme.provider, down_since=now, next_probe_at=now)
     html = sign_in(make_coordinator()).get("/en/admin/").content.decode()
-    assert "provider does not answer" in html
-    assert "provider does not answer" not in sign_in(make_librarian(scene.own)).get("/en/admin/").content.decode()
+    assert "provider is not available" in html
+    assert "provider is not available" not in sign_in(make_librarian(scene.own)).get("/en/admin/").content.decode()
