@@ -153,6 +153,18 @@ def test_failure_that_asks_for_a_pause_gets_it(provider: Provider, turn: Turn) -
     assert (admits(provider), row().failures) == (Admission.CLOSED, 1)
 
 
+@pytest.mark.parametrize(
+    ("ahead", "expected"), [(1, Admission.OPEN), (4, Admission.CLOSED), (3600, Admission.OPEN)], ids=str
+)
+def test_who_would_wait_long_need_not_ask(provider: Provider, turn: Turn, ahead: int, expected: Admission) -> None:
+    """An hour is nobody's wait: it was written by a clock that has been set back since."""
+    with turn():
+        pass
+    last = int((timezone.now().timestamp() + ahead) * 1_000_000)
+    ProviderLine.objects.update(departures=[*row().departures, last])
+    assert admits(provider) == expected
+
+
 # --- Probes ---
 
 
