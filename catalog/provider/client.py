@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from catalog.provider.trial import Step
+
+# So many ids can be asked about in one call (`ProviderClient.find_many`).
+MOST_AT_ONCE = 50
 # Entered around each request on the wire; says that it may go, and learns how it went: a ProviderError that leaves it,
 # or none. May wait, and may raise a ProviderError of its own instead: then nothing is sent.
 Turn = Callable[[], AbstractContextManager[None]]
@@ -78,6 +82,8 @@ class ProviderClient(Protocol):
 
     # Whether a seat has to be told course by course (`give_access`).
     wants_access: bool
+    # Whether the provider can list its accounts (`page`). Without a list nobody sees accounts that we do not know of.
+    has_list: bool
 
     def find(self, external_id: str) -> Account | None:
         """Refused "two_matches" when more than one account carries our id."""
@@ -106,4 +112,13 @@ class ProviderClient(Protocol):
         """Exactly these courses, until that moment; safe to repeat. Nothing, unless `wants_access`."""
 
     def page(self, after: str | None) -> Page:
-        """The accounts of the provider, a part at a time: None asks for the first part."""
+        """The accounts of the provider, a part at a time: None asks for the first part. Refused "no_list" where there
+        is none, "paging_ignored" where the list does not go on: it is never taken for whole."""
+
+    def find_many(self, external_ids: Sequence[str]) -> Sequence[Account]:
+        """All accounts that carry one of these ids, for each none, one or (then a person must look) more, in no order.
+        At most `MOST_AT_ONCE` ids."""
+
+    def try_out(self) -> Sequence[Step]:
+        """On a connection of its own, the steps up to the first after which no other makes sense. Never raises a
+        `ProviderError`, and changes nothing at the provider."""
