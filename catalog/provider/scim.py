@@ -19,7 +19,7 @@ from catalog.provider.trial import Abilities, Step, StepName, walk
 MEDIA_TYPE = "application/scim+json"
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
-PAGE_SIZE = 200
+PAGE_SIZE = 100
 LANGUAGES = {"nl": "nl-BE", "fr": "fr-BE", "en": "en"}
 ABILITIES = ("patch", "filter", "etag", "sort", "bulk", "changePassword")
 NEEDED = ("patch", "filter")

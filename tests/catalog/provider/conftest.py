@@ -50,4 +50,4 @@ def moodle_client(moodle: RunningMoodle) -> Iterator[MoodleClient]:
 
 
 def connection_to(server: RunningPlatform | RunningMoodle) -> Connection:
-    return Connection(server.base_url, server.token, connect_timeout=1.0, read_timeout=0.5, deadline=2.0)
+    return Connection(server.base_url, server.token, connect_timeout=5.0, read_timeout=5.0, deadline=15.0)

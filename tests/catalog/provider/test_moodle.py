@@ -32,7 +32,7 @@ def no_course_known() -> None:
 
 
 def to_odd(base_url: str) -> MoodleClient:
-    return MoodleClient(Connection(base_url, "odd-token", 1.0, 1.0, 2.0), new_session())
+    return MoodleClient(Connection(base_url, "odd-token", 5.0, 5.0, 15.0), new_session())
 
 
 def telling(document: object) -> Talk:
@@ -234,6 +234,13 @@ def test_account_that_cannot_be_seen_after_it_was_made_is_not_taken_for_ready(ad
     assert (type(lost), lost.code) == (Unclear, "server_error")
     two = failing(in_turn(telling([]), telling([]), made, telling([of(7), of(8)])), "create", ada)
     assert (type(two), two.code) == (Refused, "two_matches")
+
+
+def test_account_whose_making_went_wrong_is_looked_for_once(ada: Person) -> None:
+    before, wrong = (telling([]), telling([])), exception("generalexceptionmessage")
+    for talk in (in_turn(*before, wrong, telling([])), in_turn(*before, wrong, saying("503 Down"))):
+        error = failing(talk, "create", ada)
+        assert (type(error), error.code) == (Unclear, "server_error")
 
 
 # --- Courses ---

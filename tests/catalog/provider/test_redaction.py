@@ -195,7 +195,7 @@ def test_errors_carry_the_answer_and_show_it_nowhere(
     body = f"Zebra {PERSON[1]} {PERSON[3]} {TOKEN}".encode()
     caplog.set_level("DEBUG")
     with odd_server(saying(status, body, "Content-Type: text/plain")) as odd, pytest.raises(ProviderError) as error:
-        client(Connection(odd.base_url, TOKEN, 1.0, 1.0, 2.0), new_session()).create(person)
+        client(Connection(odd.base_url, TOKEN, 5.0, 5.0, 15.0), new_session()).create(person)
     answer = error.value.answer
     assert ("Zebra" in answer, f"→ {status[:3]}" in answer) == (True, True)
     assert [canary for canary in CANARIES if canary in answer] == []

@@ -15,7 +15,7 @@ USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 
 
 def to_odd(base_url: str) -> ScimClient:
-    return ScimClient(Connection(base_url, "t", 1.0, 1.0, 2.0), new_session())
+    return ScimClient(Connection(base_url, "t", 5.0, 5.0, 15.0), new_session())
 
 
 def test_create_opens_an_active_account_with_the_data(

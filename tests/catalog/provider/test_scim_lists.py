@@ -20,7 +20,7 @@ from tests.platform_server import RunningPlatform
 
 
 def to_odd(base_url: str) -> ScimClient:
-    return ScimClient(Connection(base_url, "t", 1.0, 1.0, 2.0), new_session())
+    return ScimClient(Connection(base_url, "t", 5.0, 5.0, 15.0), new_session())
 
 
 def user(number: int, **more: object) -> dict[str, object]:
