@@ -23,7 +23,7 @@ LAYERS = {
     "operations": (
         "applying at_the_desk asking asking_again moving new_cards card_checking rivalry ending renewing lapsing using"
         " announcing prioritizing waiting_list cap cap_plan closing provisioning reminding scarcity merging merge_plan"
-        " roster_uploading membership rosters people address_codes system_checks identities"
+        " roster_uploading membership rosters people address_codes system_checks provider_checks identities"
         " rechecking roster_fetching"
     ),
     "rules": "seats share_moves eligibility history scoping limits guessing fuse",
