@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from time import monotonic
 
 from django.db import models, transaction
 from django.db.models import Q
@@ -29,11 +28,13 @@ from libraries.secrets import find_secret
 # By all together, of one provider: a test makes calls, and calls are what a provider counts.
 TESTS, PERIOD = 6, timedelta(minutes=1)
 GOOD = "good"
-# A page waits no longer for its turns and the answers.
-TEST_SECONDS = 20.0
+# For each step of a test.
+TEST_SECONDS = 10.0
 Role = StaffRole.Role
 # What leads to another platform: the ids in the accounts' rows are of the one they were opened on.
 PLACE = frozenset({"kind", "base_url"})
+# What may have kept it from answering.
+WAY = PLACE | {"secret_name"}
 
 
 class Obstacle(models.TextChoices):
@@ -91,11 +92,14 @@ def save(
 
 
 def try_out(provider: Provider, *, by: User, now: datetime) -> Sequence[Step]:
-    """Step by step, with the settings as they are saved, in turn with the workers' own calls. Raises Refused."""
+    """Step by step, with the settings as they are saved, in turn with the workers' calls. Where the provider is down,
+    it is the next try, and one that goes well brings it back. Raises Refused."""
     if not may_test(by):
         raise Refused(Obstacle.NOT_YOURS)
     if not limits.allow("provider tested", str(provider.pk), limit=TESTS, per=PERIOD, now=now):
         raise Refused(Obstacle.TOO_OFTEN)
+    if line.state(provider.pk, now=now).down_since is not None and line.retry_now(provider.pk, now=now):
+        line.admits(provider.pk, now=now)
     steps = _walk(provider)
     trouble = next((step.trouble for step in steps if step.trouble), GOOD)
     history.record(Event.Kind.PROVIDER_TESTED, now=now, by=by, provider_id=provider.pk, reason=trouble[:20])
@@ -106,9 +110,11 @@ def _walk(provider: Provider) -> Sequence[Step]:
     token = find_secret(provider.secret_name)
     if not token:
         return [Step(StepName.SETTINGS, "no_secret", mender=Mender.OPERATOR)]
-    turn = partial(line.turn, provider.pk, expires=monotonic() + TEST_SECONDS)
+    turn = partial(line.turn, provider.pk, expires=TEST_SECONDS)
     try:
-        client = registry.client_for(provider.kind, Connection(provider.base_url, token, turn=turn))
+        client = registry.client_for(
+            provider.kind, Connection(provider.base_url, token, deadline=TEST_SECONDS, turn=turn)
+        )
     except ProviderRefused as refusal:
         return [Step(StepName.SETTINGS, refusal.code, mender=Mender.OPERATOR)]
     return client.try_out()

@@ -26,7 +26,9 @@ def set_line(provider: Provider, **fields: object) -> None:
 
 def owe(provider: Provider, count: int, *, now: datetime, waits: timedelta = timedelta(), **fields: object) -> None:
     """So many accounts of people who have proved their address, owed since so long."""
-    people = User.objects.bulk_create(User(email=f"{uuid4()}@example.test", address_proved_at=now) for _ in range(count))
+    people = User.objects.bulk_create(
+        User(email=f"{uuid4()}@example.test", address_proved_at=now) for _ in range(count)
+    )
     since = {"due_at": now - waits, "turn_at": now - waits}
     Account.objects.bulk_create(
         Account(user=each, provider=provider, **({"must_be_active": True} | since | fields)) for each in people
@@ -36,7 +38,12 @@ def owe(provider: Provider, count: int, *, now: datetime, waits: timedelta = tim
 def make_busy(provider: Provider, *, now: datetime) -> None:
     """At work: most calls go well, some days some do not, and a few accounts are stuck."""
     set_line(
-        provider, last_success_at=now, last_trouble_at=now - timedelta(hours=3), last_trouble="timeout", failures=0
+        provider,
+        successes=100,
+        last_success_at=now,
+        last_trouble_at=now - timedelta(hours=3),
+        last_trouble="timeout",
+        failures=0,
     )
     tally(provider, now - timedelta(minutes=1), {5: 900, 6: 500, 7: 100})
     for ago in range(14):

@@ -77,11 +77,13 @@ class ProviderAdmin(ScopedAdmin):
         return format_html_join(", ", "{}: {}", told) or None
 
     def save_model(self, request: HttpRequest, obj: Provider, form: forms.ModelForm[Provider], change: bool) -> None:
-        """Only what was changed here. Whatever kept it from working may be over now: it is tried at once."""
+        """Only what was changed here. What kept it from answering may be over now: then it is tried at once."""
+        now = timezone.now()
         fields = [name for name in form.changed_data if name != "moved"] if change else None
         moved = bool(form.cleaned_data.get("moved"))
-        provider_checks.save(obj, by=person(request), now=timezone.now(), fields=fields, moved=moved)
-        if change and line.retry_now(obj.pk, now=timezone.now()):
+        provider_checks.save(obj, by=person(request), now=now, fields=fields, moved=moved)
+        is_down = change and provider_line.state(obj, now=now).is_down
+        if is_down and provider_checks.WAY.intersection(form.changed_data) and line.retry_now(obj.pk, now=now):
             tasks.ring()
 
     def get_urls(self) -> list[Any]:
@@ -101,6 +103,8 @@ class ProviderAdmin(ScopedAdmin):
         facts: dict[str, Any] = {}
         if isinstance(provider, Provider) and request.method == "GET":
             facts = provider_page.facts_of(provider, by=person(request), now=timezone.now())
+        if isinstance(provider, Provider):
+            facts |= {"title": provider.name, "subtitle": None}
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
 
     def test_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -129,7 +133,7 @@ class ProviderAdmin(ScopedAdmin):
                 messages.success(request, _("The provider is tried now."))
                 tasks.ring()
             else:
-                messages.warning(request, _("The provider is not down: there is nothing to try."))
+                messages.warning(request, _("There was nothing to try: the provider works, or is being tried already."))
         return HttpResponseRedirect(reverse("admin:catalog_provider_change", args=[pk]))
 
     def _asked_by_who_may(self, request: HttpRequest, pk: int) -> Provider:

@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import Case, Count, F, Min, Q, QuerySet, Sum, Value, When
 from django.utils.translation import gettext_lazy as _
 
+from catalog.line import WINDOW
 from catalog.models import Provider
 from catalog.provider import registry
 from enrollment.models import ProviderAccount
@@ -75,8 +76,8 @@ class Backlog:
 
 def backlog(provider: Provider, *, now: datetime) -> Backlog:
     """With one query, over what is owed alone."""
-    groups = list(_groups(provider, now))
-    waiting = [group for group in groups if not group["is_stuck"] and group["is_proved"]]
+    found = list(groups(provider, now))
+    waiting = [group for group in found if not group["is_stuck"] and group["is_proved"]]
     kinds, ages, calls = Counter[str](), Counter[str](), 0
     for group in waiting:
         kinds[group["kind"]] += group["count"]
@@ -88,14 +89,14 @@ def backlog(provider: Provider, *, now: datetime) -> Backlog:
         ages=[Part(str(age.label), ages[age], math.ceil(100 * ages[age] / total) if total else 0) for age in Age],
         waiting=total,
         oldest=min((group["oldest"] for group in waiting), default=None),
-        stuck=_stuck([group for group in groups if group["is_stuck"]]),
-        unproved=sum(group["count"] for group in groups if not group["is_stuck"] and not group["is_proved"]),
+        stuck=_stuck([group for group in found if group["is_stuck"]]),
+        unproved=sum(group["count"] for group in found if not group["is_stuck"] and not group["is_proved"]),
         calls=calls,
-        minutes=math.ceil(calls / provider.calls_per_second / 60),
+        minutes=math.ceil(calls * WINDOW / provider.calls_per_second / 60),
     )
 
 
-def _groups(provider: Provider, now: datetime) -> QuerySet[ProviderAccount, dict[str, Any]]:
+def groups(provider: Provider, now: datetime) -> QuerySet[ProviderAccount, dict[str, Any]]:
     kind = Case(
         When(must_be_erased=True, then=Value(Kind.ERASE)),
         When(must_be_active=False, then=Value(Kind.CLOSE)),

@@ -44,12 +44,13 @@ class Sort(models.TextChoices):
 
 SORTS: Mapping[str, Sort] = {
     **dict.fromkeys(("unreachable", "timeout", "connection_lost"), Sort.AWAY),
-    **dict.fromkeys(("server_error", "bad_answer", "answer_too_large", "filter_ignored"), Sort.FAULT),
-    **dict.fromkeys(("rate_limited",), Sort.PAUSE),
+    **dict.fromkeys(("server_error", "bad_answer", "answer_too_large", "filter_ignored", "paging_ignored"), Sort.FAULT),
+    **dict.fromkeys(("rate_limited", "no_turn"), Sort.PAUSE),
     **dict.fromkeys(("bad_token", "no_secret", "bad_address", "bad_certificate", "redirected"), Sort.SETTINGS),
-    **dict.fromkeys(("unknown_kind", "not_found"), Sort.SETTINGS),
-    **dict.fromkeys(("bad_request", "conflict", "limit_reached", "name_taken", "two_matches"), Sort.REFUSED),
-    **dict.fromkeys(("not_ours", "changed_meanwhile", "gone"), Sort.REFUSED),
+    **dict.fromkeys(("unknown_kind", "not_allowed", "not_supported", "no_list"), Sort.SETTINGS),
+    **dict.fromkeys(("bad_request", "conflict", "limit_reached", "name_taken", "not_found"), Sort.REFUSED),
+    **dict.fromkeys(("two_matches", "not_ours", "changed_meanwhile", "gone"), Sort.REFUSED),
+    **dict.fromkeys(("unknown_course", "course_closed"), Sort.REFUSED),
 }
 
 
@@ -65,6 +66,10 @@ class State:
     @property
     def is_down(self) -> bool:
         return self.code == Code.DOWN
+
+    @property
+    def can_be_tried(self) -> bool:
+        return self.code in (Code.DOWN, Code.PAUSED)
 
     @property
     def tone(self) -> str:
@@ -90,7 +95,8 @@ class Day:
 
 @dataclass(frozen=True)
 class Calls:
-    """`days`: newest first. `per_second`: in the last whole minute; `used` in percent of the allowance."""
+    """`days`: newest first. `per_second`: in the last whole minute; `used` in percent of the allowance. `most_at_once`
+    is what is allowed now: fewer than the provider allows, shortly after it came back."""
 
     days: Sequence[Day]
     sorts: Sequence[Sort]
@@ -98,6 +104,7 @@ class Calls:
     per_second: float
     used: int
     at_once: int
+    most_at_once: int
 
     @property
     def is_empty(self) -> bool:
@@ -138,6 +145,8 @@ def _in_words(line: ProviderLine, now: datetime) -> tuple[Code, str]:
         told = {"since": _moment(line.down_since), "next": _moment(line.next_probe_at or now)}
         if line.next_probe_at is None or line.next_probe_at <= now:
             return Code.DOWN, _("Down since %(since)s. The next try is due now.") % told
+        if line.probing:
+            return Code.DOWN, _("Down since %(since)s. It is being tried right now.") % told
         return Code.DOWN, _("Down since %(since)s. The next try is at %(next)s.") % told
     if line.paused_until is not None and line.paused_until > now:
         told = {"until": _moment(line.paused_until)}
@@ -170,6 +179,7 @@ def calls(provider: Provider, *, now: datetime) -> Calls:
         per_second=round(per_second, 1),
         used=round(100 * per_second / provider.calls_per_second),
         at_once=sum(end > now.timestamp() * 1_000_000 for end in line.under_way) if line else 0,
+        most_at_once=min(provider.calls_at_once, line.successes + 1 if line and not line.down_since else 1000),
     )
 
 

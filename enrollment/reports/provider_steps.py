@@ -34,6 +34,7 @@ MENDERS: Mapping[Mender, Text] = {
 _ON_THE_WAY: Mapping[str, Text] = {
     Trouble.TIMED_OUT: _("There was no answer in time."),
 }
+_FAILURES = frozenset(map(str, Trouble))
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def _line(step: Step, with_answers: bool) -> Line:
 
 def _what(step: Step) -> Text:
     """As close as it is known."""
-    if step.failure is None or step.failure not in system_steps.TROUBLES:
+    failure = str(step.failure or "")
+    if failure not in _FAILURES:
         return timeline.in_words(step.trouble)
-    return _ON_THE_WAY.get(step.failure) or system_steps.in_words(step.failure)
+    return _ON_THE_WAY.get(failure) or system_steps.in_words(failure)
