@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("enrollment", "0008_accounts_that_agree"),
+        ("enrollment", "0009_turns_by_index"),
     ]
 
     operations = [
