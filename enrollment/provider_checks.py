@@ -18,7 +18,7 @@ from catalog.models import Provider
 from catalog.provider import registry
 from catalog.provider.client import Connection
 from catalog.provider.errors import Refused as ProviderRefused
-from catalog.provider.trial import Mender, Step, StepName
+from catalog.provider.trial import Step
 from enrollment import history
 from enrollment.models import Event, ProviderAccount
 from libraries import limits, scoping
@@ -107,14 +107,10 @@ def try_out(provider: Provider, *, by: User, now: datetime) -> Sequence[Step]:
 
 
 def _walk(provider: Provider) -> Sequence[Step]:
-    token = find_secret(provider.secret_name)
-    if not token:
-        return [Step(StepName.SETTINGS, "no_secret", mender=Mender.OPERATOR)]
-    turn = partial(line.turn, provider.pk, expires=TEST_SECONDS)
-    try:
-        client = registry.client_for(
-            provider.kind, Connection(provider.base_url, token, deadline=TEST_SECONDS, turn=turn)
-        )
-    except ProviderRefused as refusal:
-        return [Step(StepName.SETTINGS, refusal.code, mender=Mender.OPERATOR)]
-    return client.try_out()
+    def connection() -> Connection:
+        if not (token := find_secret(provider.secret_name)):
+            raise ProviderRefused("no_secret", "a test")
+        turn = partial(line.turn, provider.pk, expires=TEST_SECONDS)
+        return Connection(provider.base_url, token, deadline=TEST_SECONDS, turn=turn)
+
+    return registry.try_out(provider.kind, connection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 from catalog.models import CallTally, Provider, ProviderLine
@@ -20,11 +21,11 @@ def tally(provider: Provider, minute: datetime, buckets: dict[int, int], outcome
     CallTally.objects.create(provider=provider, minute=minute, outcome=outcome, count=sum(counts), buckets=counts)
 
 
-def set_line(provider: Provider, **fields: object) -> None:
+def set_line(provider: Provider, **fields: Any) -> None:
     ProviderLine.objects.update_or_create(provider=provider, defaults=fields)
 
 
-def owe(provider: Provider, count: int, *, now: datetime, waits: timedelta = timedelta(), **fields: object) -> None:
+def owe(provider: Provider, count: int, *, now: datetime, waits: timedelta = timedelta(), **fields: Any) -> None:
     """So many accounts of people who have proved their address, owed since so long."""
     people = User.objects.bulk_create(
         User(email=f"{uuid4()}@example.test", address_proved_at=now) for _ in range(count)
@@ -54,7 +55,7 @@ def make_busy(provider: Provider, *, now: datetime) -> None:
             tally(provider, at, {3: 30 + 5 * ago}, "rate_limited")
     tally(provider, now - timedelta(days=6, minutes=3), {11: 900}, "server_error")
     tally(provider, now - timedelta(days=9, minutes=3), {2: 40}, "name_taken")
-    seen = {"seen": "active", "seen_at": now, "first_claimed_at": now, "remote_id": ""}
+    seen: dict[str, Any] = {"seen": "active", "seen_at": now, "first_claimed_at": now, "remote_id": ""}
     owe(provider, 30, now=now)
     owe(provider, 12, now=now, waits=timedelta(minutes=5))
     owe(provider, 5, now=now, waits=timedelta(minutes=40), **seen)

@@ -22,7 +22,7 @@ from tests.provider_scenes import make_busy, owe, set_line, tally
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 7, 3, 12, 2, 30, tzinfo=UTC)  # 14:02 in Brussels
-SEEN = {"seen": "active", "seen_at": NOW, "first_claimed_at": NOW}
+SEEN: dict[str, Any] = {"seen": "active", "seen_at": NOW, "first_claimed_at": NOW}
 
 
 @pytest.fixture(autouse=True)
