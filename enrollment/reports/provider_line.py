@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from enum import StrEnum
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
 from django.utils import formats, timezone
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -20,15 +20,14 @@ from catalog.tallies import Latency
 from enrollment.reports import timeline
 
 DAYS = 14
-Text = str | Promise
 
 
-class Code(models.TextChoices):
-    NEW = "new", gettext_lazy("not called yet")
-    WORKS = "works", gettext_lazy("works")
-    FAILING = "failing", gettext_lazy("fails now and then")
-    PAUSED = "paused", gettext_lazy("paused")
-    DOWN = "down", gettext_lazy("down")
+class Code(StrEnum):
+    NEW = "new"
+    WORKS = "works"
+    FAILING = "failing"
+    PAUSED = "paused"
+    DOWN = "down"
 
 
 class Sort(models.TextChoices):
@@ -47,8 +46,8 @@ SORTS: Mapping[str, Sort] = {
     **dict.fromkeys(("server_error", "bad_answer", "answer_too_large", "filter_ignored", "paging_ignored"), Sort.FAULT),
     **dict.fromkeys(("rate_limited", "no_turn"), Sort.PAUSE),
     **dict.fromkeys(("bad_token", "no_secret", "bad_address", "bad_certificate", "redirected"), Sort.SETTINGS),
-    **dict.fromkeys(("unknown_kind", "not_allowed", "not_supported", "no_list"), Sort.SETTINGS),
-    **dict.fromkeys(("bad_request", "conflict", "limit_reached", "name_taken", "not_found"), Sort.REFUSED),
+    **dict.fromkeys(("unknown_kind", "not_allowed", "not_supported", "not_found", "no_list"), Sort.SETTINGS),
+    **dict.fromkeys(("bad_request", "conflict", "limit_reached", "name_taken"), Sort.REFUSED),
     **dict.fromkeys(("two_matches", "not_ours", "changed_meanwhile", "gone"), Sort.REFUSED),
     **dict.fromkeys(("unknown_course", "course_closed"), Sort.REFUSED),
 }
