@@ -120,25 +120,26 @@ def agree(client: ProviderClient, account: ProviderAccount, task: Task) -> Accou
 
 
 def _open(client: ProviderClient, seen: Account | None, task: Task) -> Account:
+    # What was made just now, or was there already under our id, was told what it does not show.
+    is_news = task.is_news and seen is not None
     if seen is None:
         seen = client.create(task.person)
-    if not _agrees(seen, task):
+    if not _agrees(seen, task.person, is_news=is_news):
         seen = client.open(seen, task.person)
     if client.wants_access and task.access is not None:
         client.give_access(seen, task.access)
     return seen
 
 
-def _agrees(seen: Account, task: Task) -> bool:
+def _agrees(seen: Account, person: Person, *, is_news: bool) -> bool:
     """What the provider does not show is as it was told."""
-    person = task.person
     shown = [
         (seen.email and seen.email.lower(), person.email),
         (seen.first_name, person.first_name),
         (seen.last_name, person.last_name),
         (seen.language, person.language),
     ]
-    return seen.active and all(there == ours or (there is None and not task.is_news) for there, ours in shown)
+    return seen.active and all(there == ours or (there is None and not is_news) for there, ours in shown)
 
 
 def _erase(client: ProviderClient, seen: Account | None, task: Task) -> Account | None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.lookups import IsNull
 from django.utils.translation import gettext_lazy as _
 
 from libraries.models import User
@@ -17,8 +18,10 @@ W = TypeVar("W", bound="OwedWork")
 
 def address_is_proved() -> Q:
     """Of the person that a row of work belongs to: a condition for its queryset, without a join, so that claims lock
-    the row alone."""
-    return ~Q(models.Exists(User.objects.filter(pk=models.OuterRef("user_id"), address_proved_at=None)))
+    the row alone. Asked of each row by its person's id: of EXISTS the planner may make a list of all the people first,
+    for a claim that reads a single row."""
+    proved_at = User.objects.filter(pk=models.OuterRef("user_id")).values("address_proved_at")
+    return Q(IsNull(models.Subquery(proved_at), False))
 
 
 # Chosen and locked once; who is locked is at work with it or being claimed by another.

@@ -18,7 +18,7 @@ from catalog.models import Provider
 from catalog.provider import registry
 from enrollment.models import ProviderAccount
 from enrollment.models.owed import address_is_proved
-from enrollment.reports import timeline
+from enrollment.reports import troubles
 
 
 class Kind(models.TextChoices):
@@ -133,7 +133,7 @@ def _stuck(groups: Sequence[dict[str, Any]]) -> list[Stuck]:
         trouble, first = group["stuck_by"], group["first"]
         counts[trouble] += group["count"]
         firsts[trouble] = min(first, firsts.get(trouble, first))
-    return [Stuck(code, timeline.in_words(code), count, firsts[code]) for code, count in counts.most_common()]
+    return [Stuck(code, troubles.in_words(code), count, firsts[code]) for code, count in counts.most_common()]
 
 
 def _wants_access(provider: Provider) -> bool:

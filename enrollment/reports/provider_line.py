@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from catalog import tallies
 from catalog.models import Provider, ProviderLine
 from catalog.tallies import Latency
-from enrollment.reports import timeline
+from enrollment.reports import troubles
 
 DAYS = 14
 
@@ -132,7 +132,7 @@ def state(provider: Provider, *, now: datetime) -> State:
     return State(
         code,
         words,
-        trouble=timeline.in_words(line.last_trouble) if failed else "",
+        trouble=troubles.in_words(line.last_trouble) if failed else "",
         tries=line.probes,
         last_success_at=line.last_success_at,
         last_trouble_at=line.last_trouble_at,
@@ -174,7 +174,7 @@ def calls(provider: Provider, *, now: datetime) -> Calls:
     return Calls(
         days=[_day(today - timedelta(days=ago), sorts, found) for ago in range(DAYS)] if good or by_code else [],
         sorts=sorts,
-        troubles=[(timeline.in_words(code), count) for code, count in by_code.most_common()],
+        troubles=[(troubles.in_words(code), count) for code, count in by_code.most_common()],
         per_second=round(per_second, 1),
         used=round(100 * per_second / provider.calls_per_second),
         at_once=sum(end > now.timestamp() * 1_000_000 for end in line.under_way) if line else 0,

@@ -9,7 +9,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from catalog.provider.trial import Mender, Step, StepName
-from enrollment.reports import system_steps, timeline
+from enrollment.reports import system_steps, troubles
 from libraries.cards.checks import Trouble
 
 Text = str | Promise
@@ -65,5 +65,5 @@ def _what(step: Step) -> Text:
     """As close as it is known."""
     failure = str(step.failure or "")
     if failure not in _FAILURES:
-        return timeline.in_words(step.trouble)
+        return troubles.in_words(step.trouble)
     return _ON_THE_WAY.get(failure) or system_steps.in_words(failure)

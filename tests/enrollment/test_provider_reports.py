@@ -14,7 +14,7 @@ from catalog.models import Provider
 from catalog.provider import registry
 from catalog.provider.errors import CODES
 from enrollment.models import ProviderAccount, ProviderNotice
-from enrollment.reports import provider_backlog, provider_line, provider_page, timeline
+from enrollment.reports import provider_backlog, provider_line, provider_page, troubles
 from enrollment.reports.provider_line import Code, Sort
 from libraries.models import User
 from tests.factories import make_provider, make_user
@@ -134,7 +134,7 @@ def test_provider_without_a_call_has_no_days(provider: Provider) -> None:
 
 
 def test_every_error_has_words_and_a_sort() -> None:
-    assert sorted(CODES - set(timeline.TROUBLES)) == []
+    assert sorted(CODES - set(troubles.TROUBLES)) == []
     assert sorted(CODES - set(provider_line.SORTS)) == []
 
 
