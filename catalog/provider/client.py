@@ -89,7 +89,8 @@ class ProviderClient(Protocol):
         """The account that carries our id, open or closed. Refused "two_matches" when more than one does."""
 
     def create(self, person: Person) -> Account:
-        """Open an active account, or return the one that carries our id already.
+        """Open an active account, or return the one that carries our id and these data already. Whoever cannot be sure
+        that no account carries our id must look first: not every provider refuses a second one under another name.
 
         An account that only has the same name or address is never adopted: Refused "name_taken".
         """

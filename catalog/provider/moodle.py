@@ -108,8 +108,8 @@ class MoodleClient:
     def _look(self) -> None:
         self.find(str(uuid4()))
 
-    def _moodle(self, *hides: str | None) -> Moodle:
-        return Moodle(self._connection, self._session, hides)
+    def _moodle(self, *about: str | None) -> Moodle:
+        return Moodle(self._connection, self._session, about)
 
 
 # --- Looking ---

@@ -74,6 +74,10 @@ _STEPS: Mapping[str, StepName] = {
     "unknown_kind": StepName.SETTINGS,
     "bad_token": StepName.SECRET,
 }
+_NO_PROPER_ANSWER = frozenset(
+    {"answer_too_large", "bad_answer", "connection_lost", "not_found", "rate_limited", "redirected", "server_error"}
+    | {"timeout"}
+)
 _MENDERS: Mapping[str, Mender] = {
     **dict.fromkeys(("bad_address", "no_secret", "unknown_kind", "bad_token", "redirected"), Mender.OPERATOR),
     **dict.fromkeys(("not_found", "bad_answer"), Mender.OPERATOR),  # mostly another address than that of the API
@@ -137,4 +141,6 @@ def _blamed(error: ProviderError, tried: StepName, *, first: StepName) -> StepNa
         return _STAGES[error.cause.stage]
     if not error.cause and not error.answer:  # nothing was sent: nothing more is proved
         return first
+    if error.code in _NO_PROPER_ANSWER and _place(first) <= _place(StepName.ANSWER):
+        return StepName.ANSWER
     return _STEPS.get(error.code, tried)
