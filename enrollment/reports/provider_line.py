@@ -48,7 +48,7 @@ SORTS: Mapping[str, Sort] = {
     **dict.fromkeys(("bad_token", "no_secret", "bad_address", "bad_certificate", "redirected"), Sort.SETTINGS),
     **dict.fromkeys(("unknown_kind", "not_allowed", "not_supported", "not_found", "no_list"), Sort.SETTINGS),
     **dict.fromkeys(("bad_request", "conflict", "limit_reached", "name_taken"), Sort.REFUSED),
-    **dict.fromkeys(("two_matches", "not_ours", "changed_meanwhile", "gone"), Sort.REFUSED),
+    **dict.fromkeys(("two_matches", "same_id", "not_ours", "changed_meanwhile", "gone"), Sort.REFUSED),
     **dict.fromkeys(("unknown_course", "course_closed"), Sort.REFUSED),
 }
 

@@ -310,7 +310,7 @@ def test_test_is_the_next_try_of_a_provider_that_is_down(mo: Client, provider: P
 def test_test_leaves_a_pause_that_the_provider_asked_for(mo: Client, provider: Provider, tried_out: TriedOut) -> None:
     until = timezone.now() + timedelta(minutes=10)
     provider_scenes.set_line(provider, paused_until=until, last_trouble_at=timezone.now(), last_trouble="rate_limited")
-    assert "failed The portal did not call" in words_of(mo.post(test_of(provider)))
+    assert "failed The provider had no room for another call yet." in words_of(mo.post(test_of(provider)))
     assert (tried_out.calls, ProviderLine.objects.get().paused_until) == (0, until)
     assert "Paused until" in words_of(mo.get(page_of(provider)))
 
