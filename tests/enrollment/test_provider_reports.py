@@ -13,11 +13,12 @@ from django.utils import timezone, translation
 from catalog.models import Provider
 from catalog.provider import registry
 from catalog.provider.errors import CODES
+from enrollment import card_checking, ending
 from enrollment.models import ProviderAccount, ProviderNotice
 from enrollment.reports import provider_backlog, provider_line, provider_page, troubles
 from enrollment.reports.provider_line import Code, Sort
 from libraries.models import User
-from tests.factories import make_provider, make_user
+from tests.factories import make_librarian, make_library, make_member, make_programme, make_provider, make_user
 from tests.provider_scenes import make_busy, owe, set_line, tally
 
 pytestmark = pytest.mark.django_db
@@ -234,3 +235,15 @@ def test_only_what_is_owed_is_read_of_many_accounts(provider: Provider) -> None:
     assert User.objects.count() == 20_000
     known = ProviderAccount.objects.filter(provider=provider).exclude(remote_id="")[:1].explain()
     assert "Seq Scan" not in known or "Limit" in known
+
+
+def test_account_that_is_to_be_closed_waits_since_its_seat_ended(provider: Provider) -> None:
+    """Not since the seat was given."""
+    given = NOW - timedelta(days=300)
+    make_library()
+    ada = make_member(programme=make_programme(provider=provider), now=given)
+    card_checking.confirm(card_id=ada.card_id, by=make_librarian(), now=given)
+    ProviderAccount.objects.update(due_at=None, **SEEN)
+    ending.give_back(enrollment_id=ada.pk, by=ada.user, now=NOW)
+    found = provider_backlog.backlog(provider, now=NOW)
+    assert (found.oldest, found.ages[0].count, found.kinds[2].count) == (NOW, 1, 1)
