@@ -225,6 +225,22 @@ def test_try_now_where_nothing_is_wrong(mo: Client, provider: Provider, rung: li
     assert (rung, ProviderLine.objects.count()) == ([], 0)
 
 
+def test_operation_itself_asks_who_tests(provider: Provider, tried_out: TriedOut) -> None:
+    for someone in (make_librarian(), make_staff("au@example.test", Role.AUDITOR)):
+        with pytest.raises(provider_checks.Refused):
+            provider_checks.try_out(provider, by=someone, now=timezone.now())
+    assert (tried_out.calls, Event.objects.count()) == (0, 0)
+
+
+def test_first_page_tells_a_coordinator_that_a_provider_is_down(mo: Client, provider: Provider) -> None:
+    provider_scenes.make_down(provider, now=timezone.now())
+    index = reverse("admin:index")
+    page = mo.get(index)
+    assert "1 provider does not answer" in words_of(page)
+    assert f'href="{reverse("admin:catalog_provider_changelist")}"' in page.content.decode()
+    assert "does not answer" not in words_of(sign_in(make_librarian()).get(index))
+
+
 # --- The test of the connection ---
 
 
