@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from catalog.models import Area, Course, Listing, Programme, Provider
+from catalog.models import Area, Course, Listing, Programme, Provider, ProviderLine
 from catalog.provider import registry
 from catalog.provider.client import Access, Account, Person
 from catalog.provider.errors import Refused
@@ -18,7 +17,7 @@ from enrollment.models import Enrollment, Event, ProviderAccount
 from enrollment.outcomes import ERASED_WITHIN, LOOK_AGAIN, NOT_ERASED_YET
 from libraries.models import Institution, User
 from tests.accounts import ADA, BO, account_of, kinds_of, ready_letters, seated, settle, settle_all
-from tests.factories import NOW, make_programme
+from tests.factories import NOW, make_programme, make_user
 from tests.platform_server import RunningPlatform
 
 pytestmark = pytest.mark.django_db
@@ -81,6 +80,34 @@ def test_changes_of_three_are_owed_in_one_statement(
     User.objects.filter(pk__in=[each.user_id for each in three]).update(language="en")
     with django_assert_num_queries(1):
         assert agreeing.owe_changes(now=NOW) == 3
+
+
+def test_mass_change_comes_in_parts_so_that_new_members_need_not_wait(three: list[Enrollment]) -> None:
+    User.objects.filter(pk__in=[each.user_id for each in three]).update(language="en")
+    ProviderAccount.objects.exclude(user_id=three[0].user_id).update(told="")
+    part = agreeing._SECONDS_FOR_CHANGES
+    more = [make_user(f"more{number}@example.test") for number in range(part)]
+    settled = {"must_be_active": True, "seen": Seen.ACTIVE, "seen_at": NOW}
+    provider = Provider.objects.get()
+    ProviderAccount.objects.bulk_create(ProviderAccount(user=user, provider=provider, **settled) for user in more)
+    Provider.objects.update(calls_per_second=1)
+    assert agreeing.owe_changes(now=NOW) == part
+    assert agreeing.owe_changes(now=NOW) == 3
+    assert agreeing.owe_changes(now=NOW) == 0
+
+
+def test_change_waits_while_the_provider_is_down(three: list[Enrollment]) -> None:
+    change(three[0], language="en")
+    ProviderLine.objects.update(down_since=NOW, next_probe_at=NOW)
+    assert agreeing.owe_changes(now=NOW) == 0
+    ProviderLine.objects.update(down_since=None)
+    assert agreeing.owe_changes(now=NOW) == 1
+
+
+def test_what_was_told_in_another_way_can_be_noted(three: list[Enrollment]) -> None:
+    User.objects.update(language="en")
+    agreeing.note_told([account_of(three[0]).pk], now=NOW)
+    assert agreeing.owe_changes(now=NOW) == 2
 
 
 def test_change_made_while_the_provider_is_told_is_found_afterwards(
@@ -153,7 +180,7 @@ class Taciturn:
 
 
 @pytest.fixture
-def taciturn(monkeypatch: pytest.MonkeyPatch, three: list[Enrollment]) -> Iterator[Taciturn]:
+def taciturn(monkeypatch: pytest.MonkeyPatch, three: list[Enrollment]) -> Taciturn:
     client = Taciturn()
     speaks = type("Client", (), {"wants_access": True, "__new__": lambda cls, *args: client})
     monkeypatch.setitem(registry.CLIENTS, "moodle", speaks)

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from catalog import line
 from catalog.models import Provider, ProviderLine
 from catalog.provider.errors import RateLimited, Refused, Unclear, Unreachable
 from enrollment import outcomes, provisioning
@@ -83,10 +84,10 @@ def test_those_who_wait_for_something_else_are_not_brought_forward(ada: Enrollme
 
 
 def test_unclear_write_counts_against_the_account_only_while_the_provider_is_up(ada: Enrollment) -> None:
-    line = ProviderLine.objects.create(provider=Provider.objects.get(), down_since=NOW, next_probe_at=NOW)
+    row = ProviderLine.objects.create(provider=Provider.objects.get(), down_since=NOW, next_probe_at=NOW)
     outcomes.publish_trouble(claimed(ada, outcomes.MOST_ATTEMPTS), Unclear("timeout"), now=NOW)
     assert account_of(ada).stuck_at is None
-    ProviderLine.objects.filter(pk=line.pk).update(down_since=None)
+    ProviderLine.objects.filter(pk=row.pk).update(down_since=None)
     ProviderAccount.objects.update(due_at=NOW)
     outcomes.publish_trouble(claimed(ada, outcomes.MOST_ATTEMPTS), Unclear("timeout"), now=NOW)
     assert account_of(ada).stuck_at == NOW
@@ -104,7 +105,7 @@ def test_claim_whose_turn_did_not_come_is_as_if_it_had_not_been(
     def no_turn(provider_id: int, *, expires: float) -> None:
         raise Unreachable("no_turn", after=3.0)
 
-    monkeypatch.setattr(provisioning.line, "turn", no_turn)
+    monkeypatch.setattr(line, "turn", no_turn)
     assert settle()
     account = account_of(ada)
     assert (account.attempts, account.first_claimed_at, account.trouble) == (0, None, "")
@@ -118,7 +119,7 @@ def test_turn_that_does_not_come_for_the_second_request_leaves_a_trace(
     platform: RunningPlatform, ada: Enrollment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ProviderAccount.objects.update(first_claimed_at=NOW)
-    real, asked = provisioning.line.turn, []
+    real, asked = line.turn, []
 
     def turn(provider_id: int, *, expires: float) -> object:
         asked.append(provider_id)
@@ -126,7 +127,7 @@ def test_turn_that_does_not_come_for_the_second_request_leaves_a_trace(
             raise Unreachable("no_turn")
         return real(provider_id, expires=expires)
 
-    monkeypatch.setattr(provisioning.line, "turn", turn)
+    monkeypatch.setattr(line, "turn", turn)
     assert settle()
     assert (account_of(ada).attempts, account_of(ada).trouble) == (1, "no_turn")
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from catalog import line
 from catalog.models import Provider, ProviderLine
 from enrollment import cap, ending, provisioning
 from enrollment.cap_plan import Plan
@@ -183,7 +184,7 @@ def test_lease_is_renewed_before_each_request(
         leases.append(ProviderAccount.objects.get().lease_until)
         yield
 
-    monkeypatch.setattr(provisioning.line, "turn", turn)
+    monkeypatch.setattr(line, "turn", turn)
     assert provisioning.settle_next(secret_of=secret_of, now=lambda: next(moments))
     claimed_until = NOW + LEASE
     assert [lease is not None and lease > claimed_until for lease in leases] == [True, True]
@@ -191,7 +192,7 @@ def test_lease_is_renewed_before_each_request(
 
 
 def test_lease_outlasts_a_wait_and_a_call() -> None:
-    longest = provisioning.line.LONGEST_WAIT + provisioning.CALL_DEADLINE
+    longest = line.LONGEST_WAIT + provisioning.CALL_DEADLINE
     assert LEASE.total_seconds() >= 2 * longest
     assert LEASE.total_seconds() + 15 < 60  # the sweep after it
 
@@ -225,7 +226,7 @@ def test_claim_does_not_read_past_those_that_are_not_due() -> None:
     provider = make_provider()
     with connection.cursor() as cursor:
         cursor.execute(_PEOPLE, {"count": MANY})
-        facts = {"provider": provider.pk, "count": MANY, "now": NOW, "later": NOW + timedelta(hours=1)}
+        facts: dict[str, Any] = {"provider": provider.pk, "count": MANY, "now": NOW, "later": NOW + timedelta(hours=1)}
         cursor.execute(_ACCOUNTS, facts)
         cursor.execute("ANALYZE libraries_user, enrollment_provideraccount")
     statements: list[str] = []

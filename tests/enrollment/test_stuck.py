@@ -1,21 +1,25 @@
-"""An account that got stuck is tried again, given up or marked as done: each once, recorded, and honest to the member."""
+"""An account that got stuck is tried again, given up or marked as done: each once, recorded, and told to the member."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
+from typing import Any
 
 import pytest
 
 from enrollment import agreeing, drafts, stuck
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount
 from enrollment.reports import timeline
+from enrollment.stuck import Obstacle
 from libraries.models import Institution, User
-from tests.accounts import account_of, kinds_of, ready_letters, seated, settle_all
+from tests.accounts import FACT, account_of, kinds_of, ready_letters, seated, settle_all
 from tests.factories import NOW, make_coordinator, make_member, make_programme
 from tests.platform_server import Kind, RunningPlatform
+from tests.rosters import put_on_roster
 
 pytestmark = pytest.mark.django_db
-Seen, Obstacle, State = ProviderAccount.Seen, stuck.Obstacle, Enrollment.State
+Seen, State = ProviderAccount.Seen, Enrollment.State
 Operation = Callable[..., Obstacle | None]
 
 
@@ -54,17 +58,25 @@ def test_giving_up_frees_the_place_for_whoever_is_next(
     platform: RunningPlatform, refused: Enrollment, halle: Institution, mo: User
 ) -> None:
     type(refused.pool).objects.filter(pk=refused.pool_id).update(cap=1)
-    bo = make_member("bo@example.test", programme=refused.pool.programme, library=refused.card.library)
+    put_on_roster(halle, "21000002", FACT, valid_until=date(2030, 1, 1))
+    application: dict[str, Any] = {
+        "library": refused.card.library,
+        "number": "21000002",
+        "second_fact": FACT,
+        "now": NOW,
+    }
+    bo = make_member("bo@example.test", programme=refused.pool.programme, **application)
     assert bo.state == State.WAITING
     assert stuck.give_up(account_of(refused).pk, by=mo, now=NOW) is None
     refused.refresh_from_db()
     bo.refresh_from_db()
     assert (refused.state, refused.end_reason) == (State.ENDED, Enrollment.EndReason.NO_ACCOUNT)
-    assert bo.state in Enrollment.WITH_SEAT
+    assert bo.state == State.SEATED
     account = account_of(refused)
     assert (account.must_be_active, account.due_at, account.stuck_at, account.trouble) == (False, NOW, None, "")
     settle_all()
-    assert (account_of(refused).seen, platform.accounts()) == (Seen.ABSENT, [])
+    assert account_of(refused).seen == Seen.ABSENT
+    assert [each["email"] for each in platform.accounts()] == ["bo@example.test"]
     kinds = list(Event.objects.filter(enrollment_id=refused.pk).order_by("id").values_list("kind", "actor_id"))
     assert kinds[-3:] == [("account_given_up", mo.pk), ("seat_ended", mo.pk), ("account_closed", None)]
 
