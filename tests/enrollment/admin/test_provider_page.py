@@ -25,7 +25,10 @@ from outgoing.failures import Failure
 from tests import provider_scenes
 from tests.enrollment.views.visiting import words_of
 from tests.factories import make_coordinator, make_librarian, make_provider, make_staff
+from tests.platform_server import RunningPlatform, platform
 from tests.workplace import sign_in
+
+__all__ = ["platform"]
 
 pytestmark = pytest.mark.django_db
 Role = StaffRole.Role
@@ -236,9 +239,9 @@ def test_first_page_tells_a_coordinator_that_a_provider_is_down(mo: Client, prov
     provider_scenes.make_down(provider, now=timezone.now())
     index = reverse("admin:index")
     page = mo.get(index)
-    assert "1 provider does not answer" in words_of(page)
-    assert f'href="{reverse("admin:catalog_provider_changelist")}"' in page.content.decode()
-    assert "does not answer" not in words_of(sign_in(make_librarian()).get(index))
+    assert page.context["work"].down.count == 1
+    assert f'<li class="bad"><a href="{reverse("admin:catalog_provider_changelist")}"><b>1</b>' in page.content.decode()
+    assert sign_in(make_librarian()).get(index).context["work"].down is None
 
 
 # --- The test of the connection ---
@@ -348,3 +351,20 @@ def test_other_settings_bring_the_next_try(ops: Client, provider: Provider, rung
 def test_nobody_is_asked_inside_a_transaction(ops: Client, provider: Provider, tried_out: TriedOut) -> None:
     assert ops.post(test_of(provider)).status_code == 200
     assert tried_out.inside == [False]
+
+
+def test_real_platform_is_tested(mo: Client, provider: Provider, platform: RunningPlatform, monkeypatch: Any) -> None:
+    Provider.objects.update(base_url=platform.base_url)
+    monkeypatch.setenv("SPRING_TOKEN", platform.token)
+    words = words_of(mo.post(test_of(provider)))
+    assert "Being let in with the secret works" in words
+    assert "Everything works." in words
+    monkeypatch.setenv("SPRING_TOKEN", "another-token")
+    words = words_of(mo.post(test_of(provider)))
+    assert "Being let in with the secret failed The provider does not accept our secret." in words
+    assert "Down since" in words_of(mo.get(page_of(provider)))
+    monkeypatch.setenv("SPRING_TOKEN", platform.token)
+    assert "Everything works." in words_of(mo.post(test_of(provider)))
+    assert "Works: the last call was answered." in words_of(mo.get(page_of(provider)))
+    assert list(Event.objects.order_by("pk").values_list("reason", flat=True)) == ["good", "bad_token", "good"]
+    assert platform.accounts() == []
