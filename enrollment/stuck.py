@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from enrollment import agreeing, ending, outcomes, rivalry, seats
 from enrollment.models import Enrollment, Event, ProviderAccount
 from enrollment.models.enrollment import EnrollmentQuerySet
+from enrollment.models.owed import OwedWork
 from libraries.models import User
 
 Seen = ProviderAccount.Seen
@@ -27,11 +28,11 @@ class Obstacle(models.TextChoices):
 
 @transaction.atomic
 def try_again(pk: int, *, by: User, now: datetime) -> Obstacle | None:
-    """A person asks for another try, recorded. Says why it was left as it was, or nothing."""
+    """A person asks for another try, recorded; its turn stays. Says why it was left as it was, or nothing."""
     account = _lock(pk)
     if account is None:
         return Obstacle.NOT_STUCK
-    ProviderAccount.objects.filter(pk=pk).update(answer="", **ProviderAccount.debt(now))
+    ProviderAccount.objects.filter(pk=pk).update(answer="", **OwedWork.debt(now))
     outcomes.record_latest(account, Event.Kind.ACCOUNT_RETRIED, now=now, by=by)
     return None
 

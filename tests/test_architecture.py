@@ -24,7 +24,7 @@ LAYERS = {
         "line breaker tallies applying at_the_desk asking asking_again moving new_cards card_checking rivalry ending"
         " renewing lapsing using announcing prioritizing waiting_list cap cap_plan closing provisioning agreeing"
         " outcomes stuck alarming reminding scarcity merging merge_plan"
-        " roster_uploading membership rosters people address_codes system_checks identities"
+        " roster_uploading membership rosters people address_codes system_checks provider_checks identities"
         " rechecking roster_fetching"
     ),
     "rules": "seats share_moves eligibility history scoping limits guessing fuse",

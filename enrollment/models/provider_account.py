@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import cache
+from typing import Any
 from uuid import uuid4
 
 from django.db import connection, models
@@ -173,6 +174,11 @@ class ProviderAccount(OwedWork):
 
     def __str__(self) -> str:
         return f"#{self.pk}"
+
+    @staticmethod
+    def debt(now: datetime) -> dict[str, Any]:
+        """What is owed anew has its turn from now, and waits since now."""
+        return OwedWork.debt(now) | {"turn_at": now}
 
     @property
     def is_ready(self) -> bool:

@@ -27,6 +27,7 @@ _WORDS = {
     **{choice.value: choice.label for choice in Institution.CardCheck},
     **{choice.value: choice.label for choice in Card.Refusal},
     **{choice.value: choice.label for choice in Enrollment.EndReason},
+    "good": gettext_lazy("Everything works."),  # of the test of a provider
     "roster_source": gettext_lazy("source of a list of cards"),
     "doubts_believed": gettext_lazy("the library system was right"),
     "doubts_forgotten": gettext_lazy("the library system was wrong: the cards are asked about again"),
