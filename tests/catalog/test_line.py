@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from catalog import line
 from catalog.models import Provider, ProviderLine
