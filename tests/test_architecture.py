@@ -24,7 +24,7 @@ LAYERS = {
         "applying at_the_desk asking asking_again moving new_cards card_checking rivalry ending renewing lapsing using"
         " announcing prioritizing waiting_list cap cap_plan closing provisioning reminding scarcity merging merge_plan"
         " roster_uploading membership rosters people address_codes system_checks identities"
-        " rechecking roster_fetching"
+        " rechecking roster_fetching noticing"
     ),
     "rules": "seats share_moves eligibility history scoping limits guessing fuse",
     "models": "models",

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from enrollment import merge_plan, prioritizing, seats
+from enrollment import merge_plan, prioritizing, seats, using
 from enrollment.models import Enrollment, Event, Letter
 from enrollment.reports import system_steps
 from libraries.models import Card, Institution, User
@@ -21,6 +21,9 @@ TROUBLES = {
     "bad_request": gettext_lazy("The provider does not accept what we send."),
     "bad_token": gettext_lazy("The provider does not accept our secret."),
     "changed_meanwhile": gettext_lazy("Somebody else changed the account at the same moment."),
+    "closed_there": gettext_lazy(
+        "The provider has closed the account. To try again opens it again; to give up frees the place."
+    ),
     "connection_lost": gettext_lazy("The connection to the provider broke."),
     "crashed": gettext_lazy("The work stopped again and again before it was done."),
     "filter_ignored": gettext_lazy("The provider answers with accounts we did not ask for."),
@@ -56,6 +59,7 @@ _WORDS = {
     "doubts_forgotten": gettext_lazy("the library system was wrong: the cards are asked about again"),
     "shrunk": gettext_lazy("it is much shorter than the one before"),
     "cards_gone": gettext_lazy("many proved cards are no longer on it"),
+    using.PROGRESS: gettext_lazy("the provider told of progress in a course"),
     seats.WAS_HELD: gettext_lazy("it was held until then"),
 }
 _ASKED = (Event.Kind.SYSTEM_TESTED, Event.Kind.CARD_LOOKED_UP)

@@ -114,4 +114,5 @@ _NAMES = (
     "fetch_rosters",
     "sweep_seats",
     "sweep_people",
+    "settle_notices",
 )
