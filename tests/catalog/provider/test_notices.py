@@ -15,14 +15,14 @@ from standardwebhooks import Webhook
 from catalog.provider import notices
 from catalog.provider.notices import Envelope, NotForUs, Notice, Stale, Unreadable, Unsigned
 
-NOW = datetime(2026, 11, 29, 9, 30, tzinfo=UTC)
+NOW = datetime(2025, 7, 3, 9, 30, tzinfo=UTC)
 SECRET = "whsec_" + base64.b64encode(b"the provider's own, of 32 bytes.").decode()
 OTHER = "whsec_" + base64.b64encode(b"somebody else's, also 32 bytes..").decode()
 OURS = "0b3c1d4e-5f60-4718-8293-a4b5c6d7e8f9"
-CLOSED = {"type": "account.closed", "timestamp": "2026-11-29T09:29:58Z", "data": {"id": "42", "externalId": OURS}}
+CLOSED = {"type": "account.closed", "timestamp": "2025-07-03T09:29:58Z", "data": {"id": "42", "externalId": OURS}}
 PROGRESS = {
     "type": "progress",
-    "timestamp": "2026-11-29T10:29:58+01:00",
+    "timestamp": "2025-07-03T10:29:58+01:00",
     "data": {"id": "42", "externalId": OURS, "course": "ST-1001", "percent": 25},
 }
 BODY = json.dumps(CLOSED).encode()
@@ -166,7 +166,7 @@ def changed(told: dict[str, Any], **data: Any) -> dict[str, Any]:
 
 
 def test_notices_are_read() -> None:
-    at = datetime(2026, 11, 29, 9, 29, 58, tzinfo=UTC)
+    at = datetime(2025, 7, 3, 9, 29, 58, tzinfo=UTC)
     assert read(CLOSED) == Notice("msg_1", "account.closed", at, UUID(OURS), "42")
     assert read({**CLOSED, "type": "account.changed"}).kind == "account.changed"
     assert read(PROGRESS) == Notice("msg_1", "progress", at, UUID(OURS), "42", "ST-1001", 25)
@@ -220,9 +220,9 @@ def test_numbers_are_ids_too_and_parts_of_percents_are_cut() -> None:
         ({**CLOSED, "timestamp": None}, "timestamp"),
         ({**CLOSED, "timestamp": 1764408598}, "timestamp"),
         ({**CLOSED, "timestamp": "yesterday"}, "timestamp"),
-        ({**CLOSED, "timestamp": "2026-11-29"}, "timestamp"),
-        ({**CLOSED, "timestamp": "2026-11-29T09:29:58"}, "timestamp"),
-        ({**CLOSED, "timestamp": "2026-11-29T09:35:01Z"}, "timestamp"),
+        ({**CLOSED, "timestamp": "2025-07-03"}, "timestamp"),
+        ({**CLOSED, "timestamp": "2025-07-03T09:29:58"}, "timestamp"),
+        ({**CLOSED, "timestamp": "2025-07-03T09:35:01Z"}, "timestamp"),
         ({**CLOSED, "timestamp": "9999-12-31T23:59:59-12:00"}, "timestamp"),
         ({**CLOSED, "timestamp": "0001-01-01T00:00:00+12:00"}, "timestamp"),
         (changed(PROGRESS, course=None), "course"),
