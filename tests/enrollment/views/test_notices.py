@@ -21,7 +21,6 @@ from django.utils import timezone
 from standardwebhooks import Webhook
 
 from catalog.models import Provider
-from catalog.provider import notices as adapter
 from enrollment.models import ProviderNotice
 from enrollment.views import notices
 from tests.canaries import Watch, watching
@@ -59,6 +58,7 @@ def send(told: Any = CLOSED, *, address: str = ADDRESS, client: Client | None = 
 def post(body: str, given: dict[str, str], *, address: str = ADDRESS, client: Client | None = None) -> HttpResponse:
     client = client or Client(enforce_csrf_checks=True, raise_request_exception=False)
     answer: Any = client.post(address, body, content_type="application/json", headers=given)
+    assert isinstance(answer, HttpResponse)
     return answer
 
 
@@ -74,7 +74,7 @@ def test_notice_is_written_down_and_the_workers_are_rung(rung: Rung) -> None:
         "42",
     )
     assert (notice.course_code, notice.percent, notice.outcome) == ("ST-1001", 25, "")
-    assert notice.occurred_at == datetime.fromisoformat(PROGRESS["timestamp"])
+    assert notice.occurred_at == datetime.fromisoformat(str(PROGRESS["timestamp"]))
     assert notice.due_at == notice.received_at
     assert before <= notice.received_at <= timezone.now()
 
@@ -156,7 +156,7 @@ def test_refusals_cannot_be_told_apart(name: str, monkeypatch: pytest.MonkeyPatc
         compared.append(first)
         return real(first, second)
 
-    monkeypatch.setattr(adapter.hmac, "compare_digest", compare)
+    monkeypatch.setattr(hmac, "compare_digest", compare)
     with CaptureQueriesContext(connection) as queries:
         answer = REFUSALS[name](monkeypatch)
     asked = [query["sql"].split()[0] for query in queries if "UPDATE" not in query["sql"][:6]]
