@@ -17,8 +17,8 @@ from django.db import transaction
 from django.db.models import F
 
 from catalog.provider.notices import Notice
-from enrollment import history, using
-from enrollment.models import Enrollment, Event, ProviderAccount, ProviderNotice
+from enrollment import outcomes, using
+from enrollment.models import Event, ProviderAccount, ProviderNotice
 
 logger = logging.getLogger(__name__)
 
@@ -135,9 +135,9 @@ def _is_news(account: ProviderAccount, notice: ProviderNotice, *, now: datetime)
 
 def _wait_for_a_person(account: ProviderAccount, *, now: datetime) -> Outcome:
     """To try again is to open it again; to give up frees the seat."""
-    stuck = {**ProviderAccount.debt(now), "stuck_at": now, "trouble": CLOSED_THERE}
+    stuck = {**ProviderAccount.debt(now), "stuck_at": now, "trouble": CLOSED_THERE, "answer": ""}
     _change(account, **stuck, seen=Seen.INACTIVE, seen_at=now)
-    _tell_latest(account, reason=CLOSED_THERE, now=now)
+    outcomes.record_latest(account, Event.Kind.ACCOUNT_TOLD, now=now, reason=CLOSED_THERE)
     return Outcome.STUCK
 
 
@@ -169,9 +169,3 @@ def _is_leased(account: ProviderAccount, now: datetime) -> bool:
 
 def _change(account: ProviderAccount, **changes: Any) -> None:
     ProviderAccount.objects.filter(pk=account.pk).update(**changes)
-
-
-def _tell_latest(account: ProviderAccount, *, reason: str, now: datetime) -> None:
-    mine = Enrollment.objects.filter(user_id=account.user_id, pool__programme__provider_id=account.provider_id)
-    latest = mine.select_related("share").order_by("-applied_at", "-id")[:1]
-    history.record_each([(Event.Kind.ACCOUNT_TOLD, each) for each in latest], now=now, reason=reason)

@@ -9,7 +9,9 @@ from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
+from catalog import tallies
 from enrollment import (
+    agreeing,
     asking_again,
     cap,
     closing,
@@ -81,6 +83,7 @@ def sweep_seats() -> None:
         using.remind,
         reminding.remind_libraries,
         scarcity.announce_scarcity,
+        agreeing.owe_changes,
     )
     if sum([_swept(step) for step in steps]):
         ring()
@@ -108,6 +111,7 @@ def sweep_people() -> None:
     people.forget_strangers(now=now)
     limits.forget(before=now - timedelta(days=2))
     noticing.forget(now=now)
+    tallies.forget(before=now - timedelta(days=14))
     SessionStore.clear_expired()
 
 

@@ -1,45 +1,22 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db import models
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import Area, Course, Listing, Programme, Provider
+from catalog.models import Area, Course, Listing, Programme
 from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, ScopedRelatedFilter
-from libraries.secrets import refuse_the_portals
 
 if TYPE_CHECKING:
     ProgrammeFormBase = forms.ModelForm[Programme]
-    ProviderFormBase = forms.ModelForm[Provider]
 else:
-    ProgrammeFormBase = ProviderFormBase = forms.ModelForm
+    ProgrammeFormBase = forms.ModelForm
 EDITORS = (Role.COORDINATOR, Role.OPERATOR)
-
-
-class ProviderForm(ProviderFormBase):
-    def clean_secret_name(self) -> str:
-        name: str = self.cleaned_data["secret_name"]
-        refuse_the_portals(name)
-        return name
-
-
-@admin.register(Provider)
-class ProviderAdmin(ScopedAdmin):
-    form = ProviderForm
-    institution_path = ""
-    viewers = CENTRAL
-    changers = adders = (Role.OPERATOR,)
-    list_display = ("name", "kind", "base_url")
-    formfield_overrides: ClassVar[dict[Any, Any]] = {models.URLField: {"assume_scheme": "https"}}
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Provider | None = None) -> tuple[str, ...]:
-        return ("slug",) if obj else ()
 
 
 class ProgrammeForm(ProgrammeFormBase):

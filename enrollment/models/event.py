@@ -106,6 +106,17 @@ class Event(models.Model):
                 ),
                 name="event_of_queue",
             ),
+            # What was done about a provider itself (reports.provider_page).
+            models.Index(
+                fields=["provider_id", "at"],
+                condition=Q(
+                    kind__in=[
+                        *("provider_changed", "provider_tested"),
+                        *("lists_compared", "list_doubted", "list_trusted"),
+                    ]
+                ),
+                name="event_of_provider",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -16,7 +16,9 @@ from libraries.models import Card, Institution, User
 
 # Codes of the provider's adapter (catalog.provider) and of our own work with it.
 TROUBLES = {
+    "answer_too_large": gettext_lazy("The provider's answer is too large."),
     "bad_address": gettext_lazy("The provider's address is not usable. Look at it under “Providers”."),
+    "bad_answer": gettext_lazy("The provider's answer cannot be read."),
     "bad_certificate": gettext_lazy("The provider's certificate is not valid."),
     "bad_request": gettext_lazy("The provider does not accept what we send."),
     "bad_token": gettext_lazy("The provider does not accept our secret."),
@@ -24,20 +26,28 @@ TROUBLES = {
     "closed_there": gettext_lazy(
         "The provider has closed the account. To try again opens it again; to give up frees the place."
     ),
+    "conflict": gettext_lazy("The provider says that this contradicts what it has."),
     "connection_lost": gettext_lazy("The connection to the provider broke."),
+    "course_closed": gettext_lazy("The course is closed at the provider."),
     "crashed": gettext_lazy("The work stopped again and again before it was done."),
     "filter_ignored": gettext_lazy("The provider answers with accounts we did not ask for."),
     "gone": gettext_lazy("The account is no longer at the provider."),
     "limit_reached": gettext_lazy("The provider has reached its own limit of accounts."),
     "name_taken": gettext_lazy("Another account at the provider has this user name: somebody must look there."),
+    "no_list": gettext_lazy("The provider cannot list its accounts."),
     "no_secret": gettext_lazy("The secret of this provider is not set."),
+    "no_turn": gettext_lazy("The portal did not call: other calls came first, or the provider wants a pause."),
+    "not_allowed": gettext_lazy("Our secret does not allow what has to be done there."),
     "not_found": gettext_lazy("The provider does not know the address we ask for."),
     "not_ours": gettext_lazy("The account at the provider is not one of ours: somebody must look there."),
+    "not_supported": gettext_lazy("The platform cannot do what we need."),
+    "paging_ignored": gettext_lazy("The provider's list does not go on after its first part."),
     "rate_limited": gettext_lazy("The provider asks us to wait."),
     "redirected": gettext_lazy("The provider sends us to another address."),
     "server_error": gettext_lazy("Something went wrong at the provider."),
     "timeout": gettext_lazy("The provider did not answer in time."),
     "two_matches": gettext_lazy("Two accounts at the provider carry our id: somebody must look there."),
+    "unknown_course": gettext_lazy("The provider does not know a course of the programme."),
     "unknown_kind": gettext_lazy("We do not know this kind of provider."),
     "unreachable": gettext_lazy("The provider cannot be reached."),
 }
@@ -54,6 +64,7 @@ _WORDS = {
     **{choice.value: choice.label for choice in Institution.CardCheck},
     **{choice.value: choice.label for choice in Card.Refusal},
     **{choice.value: choice.label for choice in Enrollment.EndReason},
+    "good": gettext_lazy("Everything works."),  # of the test of a provider
     "roster_source": gettext_lazy("source of a list of cards"),
     "doubts_believed": gettext_lazy("the library system was right"),
     "doubts_forgotten": gettext_lazy("the library system was wrong: the cards are asked about again"),

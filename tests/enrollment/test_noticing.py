@@ -11,10 +11,10 @@ import pytest
 from django.core.exceptions import ObjectDoesNotExist
 
 from catalog.provider.notices import Notice
-from enrollment import ending, noticing, provisioning
+from enrollment import ending, noticing, provisioning, stuck
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount, ProviderNotice
 from libraries.models import Institution, User
-from tests.enrollment.test_provisioning import account_of, seated, settle_all
+from tests.accounts import account_of, seated, settle_all
 from tests.enrollment.views.shelf_of_courses import make_course, offer_course
 from tests.factories import NOW, make_coordinator, make_institution, make_library, make_programme, make_provider
 from tests.platform_server import RunningPlatform, platform
@@ -93,7 +93,7 @@ def test_to_try_again_opens_it_again(platform: RunningPlatform, eve: Enrollment)
     close_there(platform)
     tell(account_of(eve), CLOSED)
     work()
-    provisioning.try_again(account_of(eve).pk, by=make_coordinator(), now=LATER)
+    stuck.try_again(account_of(eve).pk, by=make_coordinator(), now=LATER)
     settle_all(LATER)
     assert [each["active"] for each in platform.accounts()] == [True]
     assert account_of(eve).is_ready

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import ConsoleMessage, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from enrollment.models import ProviderAccount
 from libraries.cards.checks import Answer, Outcome, Step, StepName, Trouble, Walk
 from libraries.models import User
+from tests import provider_scenes
 from tests.card_systems import answer_in_place_of
 from tests.factories import make_coordinator, make_librarian, make_system
 from tests.workplace import Scene, make_scene, sign_in
@@ -21,7 +23,9 @@ WIDTHS = (1280, 360)
 
 @pytest.fixture
 def scene() -> Scene:
-    return make_scene()
+    scene = make_scene()
+    provider_scenes.make_busy(scene.programme.provider, now=timezone.now())
+    return scene
 
 
 def pages_of(scene: Scene) -> list[str]:
@@ -46,6 +50,8 @@ def pages_of(scene: Scene) -> list[str]:
         reverse("admin:libraries_institution_history", args=[scene.own.pk]),
         reverse("admin:libraries_librarysystem_change", args=[scene.own.system.pk]),
         reverse("admin:libraries_librarysystem_test", args=[scene.own.system.pk]),
+        reverse("admin:catalog_provider_change", args=[scene.programme.provider_id]),
+        reverse("admin:catalog_provider_test", args=[scene.programme.provider_id]),
         reverse("admin:catalog_programme_change", args=[scene.programme.pk]),
         reverse("admin:enrollment_enrollment_disputes"),
         reverse("admin:enrollment_enrollment_priorities"),

@@ -12,6 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
+from catalog.models import Provider
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount, SeatPool, Share
 from libraries.models import Card, Institution, Library, LibrarySystem, Roster, RosterEntry, StaffRole, User
 from tests.factories import make_coordinator, make_librarian, make_library, make_staff
@@ -50,6 +51,8 @@ def addresses() -> Iterator[str]:
         yield from (reverse(f"admin:enrollment_enrollment_{page}", args=[pk]) for page in SINGLE)
     for pk in LibrarySystem.objects.values_list("pk", flat=True):
         yield reverse("admin:libraries_librarysystem_test", args=[pk])
+    for pk in Provider.objects.values_list("pk", flat=True):
+        yield from (reverse(f"admin:catalog_provider_{page}", args=[pk]) for page in ("test", "try_now"))
     for pool in SeatPool.objects.all():
         yield from (reverse(f"admin:enrollment_seatpool_{page}", args=[pool.pk]) for page in ("cap", "close", "reopen"))
     for pk in ProviderAccount.objects.values_list("pk", flat=True):
@@ -183,6 +186,8 @@ def forged(scene: Scene) -> Iterator[tuple[str, dict[str, Any]]]:
     )
     for system in LibrarySystem.objects.filter(institution=scene.foreign).values_list("pk", flat=True):
         yield reverse("admin:libraries_librarysystem_test", args=[system]), {"kind": "sip2", "number": "1", "pin": "1"}
+    for page in ("test", "try_now"):
+        yield reverse(f"admin:catalog_provider_{page}", args=[scene.programme.provider_id]), {}
     pool = scene.programme.pool.pk
     yield reverse("admin:enrollment_seatpool_cap", args=[pool]), {"cap": "50", "reason": "More.", "apply": "yes"}
     account = ProviderAccount.objects.get(user=scene.cy.user).pk
