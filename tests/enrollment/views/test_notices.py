@@ -5,9 +5,13 @@ from __future__ import annotations
 import hmac
 import io
 import json
+import re
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +22,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django.live_server_helper import LiveServer
 from standardwebhooks import Webhook
 
 from catalog.models import Provider
@@ -299,3 +304,18 @@ def test_search_would_find_what_is_repeated(watch: Watch, monkeypatch: pytest.Mo
     monkeypatch.setattr("enrollment.noticing.store", repeat)
     send(canaried())
     assert "log: kanarie" in watch.found(CANARIES)
+
+
+# --- The example of the documentation ---
+
+
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("openssl")), reason="needs curl and openssl")
+@pytest.mark.django_db(transaction=True)
+def test_example_for_operators_is_taken(live_server: LiveServer) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    [example] = [block for block in re.findall(r"```sh\n(.*?)```", text, re.S) if "webhook-signature" in block]
+    example = re.sub(r"(?m)^secret=.*$", f"secret={SECRET}", example)
+    example = re.sub(r"site=\S+", f"site={live_server.url}", example)
+    said = subprocess.run(["sh", "-c", example], capture_output=True, text=True, timeout=30, check=True)
+    assert said.stdout.startswith("HTTP/1.1 202 Accepted")
+    assert ProviderNotice.objects.get().remote_id == "test"
