@@ -129,8 +129,9 @@ def _account(notice: ProviderNotice) -> ProviderAccount | None:
 def _is_news(account: ProviderAccount, notice: ProviderNotice, *, now: datetime) -> bool:
     """Open as far as we know, and it was closed after we looked. Our own closings are told too: late, perhaps when the
     same person has a new seat."""
-    known = account.must_be_active and account.seen == Seen.ACTIVE and account.seen_at is not None
-    return known and not _is_leased(account, now) and notice.occurred_at > (account.seen_at or notice.occurred_at)
+    if not account.must_be_active or account.seen != Seen.ACTIVE or _is_leased(account, now):
+        return False
+    return account.seen_at is None or notice.occurred_at > account.seen_at
 
 
 def _wait_for_a_person(account: ProviderAccount, *, now: datetime) -> Outcome:
