@@ -20,6 +20,7 @@ from enrollment import (
     ending,
     lapsing,
     letters,
+    noticing,
     provisioning,
     rechecking,
     reminding,
@@ -45,6 +46,13 @@ def provision_due() -> None:
     settle = partial(provisioning.settle_next, secret_of=secret_of, now=timezone.now)
     if _take_turns(provision_due, lambda wake: settle(claimed=wake)):
         _publish(send_letters)  # an account that is ready owes a letter
+
+
+@shared_task
+def settle_notices() -> None:
+    """Not among the provider's: it asks no provider, and is not to wait for one."""
+    if _take_turns(settle_notices, lambda: noticing.settle_next(now=timezone.now)):
+        _publish(provision_due)  # an account may have to be looked at
 
 
 @shared_task
@@ -107,6 +115,7 @@ def sweep_people() -> None:
     now = timezone.now()
     people.forget_strangers(now=now)
     limits.forget(before=now - timedelta(days=2))
+    noticing.forget(now=now)
     tallies.forget(before=now - timedelta(days=14))
     SessionStore.clear_expired()
 
@@ -119,6 +128,11 @@ def ring() -> None:
 def ring_for_rosters() -> None:
     """The same for a list that is to be fetched now, and not only at night."""
     _publish(fetch_rosters)
+
+
+def ring_for_notices() -> None:
+    """The same for what a provider has told."""
+    _notices_bell.ring()
 
 
 def _ring() -> None:
@@ -136,7 +150,12 @@ def _publish(task: Any) -> bool:
     return True
 
 
+def _ring_for_notices() -> None:
+    _publish(settle_notices)
+
+
 _bell = Doorbell(_ring)
+_notices_bell = Doorbell(_ring_for_notices)
 
 
 def _take_turns(task: Any, work: Callable[[Callable[[], object]], bool]) -> bool:

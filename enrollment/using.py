@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
-from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q
+from django.db import transaction
+from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
 from django.db.models.fields import DateTimeField
 from django.utils import timezone
 
+from catalog.models import Listing
 from enrollment import announcing, ending, history
 from enrollment.models import Enrollment, Event, Letter
 from enrollment.models.enrollment import EnrollmentQuerySet
@@ -15,6 +17,8 @@ from enrollment.models.letter import LetterQuerySet
 
 # Between the reminder and the end.
 REMINDED_BEFORE = timedelta(days=7)
+# Why a seat counts as used whose member did not go to the courses from here.
+PROGRESS = "progress"
 
 
 def start(*, enrollment_id: int, now: datetime) -> bool:
@@ -25,6 +29,28 @@ def start(*, enrollment_id: int, now: datetime) -> bool:
     enrollment = Enrollment.objects.select_related("share", "user").get(pk=enrollment_id)
     history.record(Event.Kind.STARTED, now=now, by=enrollment.user, enrollment=enrollment)
     return True
+
+
+@transaction.atomic
+def note_progress(*, user_id: int, provider_id: int, course_code: str, at: datetime, now: datetime) -> bool:
+    """The provider tells that somebody has got on in a course, and so uses the seat: of several at that provider, the
+    one whose programme has the course; says whether it was the first sign. What happened before a seat was given says
+    nothing of it."""
+    at_provider = {"user_id": user_id, "pool__programme__provider_id": provider_id}
+    unused = Enrollment.objects.filter(
+        **at_provider, state=Enrollment.State.SEATED, used_at=None, seated_at__lte=at
+    ).order_by("id")
+    listed = Listing.objects.filter(programme=OuterRef("pool__programme"), course__code=course_code)
+    used = unused.filter(Exists(listed)) if _has_course(at_provider, listed) else unused
+    begun = list(used.select_related("share").select_for_update(no_key=True, of=("self",)))
+    Enrollment.objects.filter(pk__in=[each.pk for each in begun]).update(used_at=at)
+    history.record_each([(Event.Kind.STARTED, each) for each in begun], now=now, reason=PROGRESS)
+    return bool(begun)
+
+
+def _has_course(at_provider: dict[str, int], listed: QuerySet[Listing]) -> bool:
+    seated = Enrollment.objects.filter(**at_provider, state=Enrollment.State.SEATED)
+    return seated.filter(Exists(listed)).exists()
 
 
 def remind(*, now: datetime) -> int:

@@ -47,6 +47,8 @@ app.conf.update(
             "schedule": 15.0,
             "options": {"expires": 15},
         },
+        # Of those whose ring was lost.
+        "settle-notices": {"task": "enrollment.tasks.settle_notices", "schedule": 60.0, "options": {"expires": 60}},
         # Each library system has its pause after every few cards: a short look whose pause is over.
         "recheck-cards": {"task": "enrollment.tasks.recheck_cards", "schedule": 5.0, "options": {"expires": 5}},
         # At night; by the hour, for lists that could not be had at first.

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.i18n import set_language
 
+from enrollment.views import notices
 from enrollment.views.information import theme
 from portal import health
 
@@ -33,5 +34,6 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("language/", set_language, name="set_language"),
     path("theme/<slug:slug>.css", theme, name="theme"),
+    path("hooks/<slug:slug>/", notices.receive, name="notices"),
     *i18n_patterns(*pages, prefix_default_language=False),
 ]

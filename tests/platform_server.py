@@ -14,7 +14,7 @@ from portal.sandbox.platform_faults import Kind
 
 TOKEN = "platform-token"
 
-__all__ = ["Kind", "RunningPlatform", "platform", "running_platform"]
+__all__ = ["Kind", "RunningPlatform", "platform", "running_platform", "served"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,12 @@ class RunningPlatform:
 @contextmanager
 def running_platform(state: Path, *, token: str = TOKEN, port: int = 0) -> Iterator[RunningPlatform]:
     """Started again with the same file it has the same accounts."""
-    server = PlatformServer(port, Platform(state, token))
+    with served(PlatformServer(port, Platform(state, token)), token) as running:
+        yield running
+
+
+@contextmanager
+def served(server: PlatformServer, token: str) -> Iterator[RunningPlatform]:
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

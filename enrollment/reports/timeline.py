@@ -9,7 +9,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from enrollment import merge_plan, prioritizing, seats
+from enrollment import merge_plan, prioritizing, seats, using
 from enrollment.models import Enrollment, Event, Letter
 from enrollment.reports import system_steps, troubles
 from libraries.models import Card, Institution, User
@@ -33,6 +33,7 @@ _WORDS = {
     "doubts_forgotten": gettext_lazy("the library system was wrong: the cards are asked about again"),
     "shrunk": gettext_lazy("it is much shorter than the one before"),
     "cards_gone": gettext_lazy("many proved cards are no longer on it"),
+    using.PROGRESS: gettext_lazy("the provider told of progress in a course"),
     seats.WAS_HELD: gettext_lazy("it was held until then"),
 }
 _ASKED = (Event.Kind.SYSTEM_TESTED, Event.Kind.CARD_LOOKED_UP)

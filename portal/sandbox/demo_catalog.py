@@ -92,7 +92,11 @@ def make_programme(institutions: Mapping[str, Institution], today: date) -> Prog
 
 
 def _addresses() -> dict[str, str]:
-    return {"base_url": f"{settings.SANDBOX_PLATFORM_URL}/v2", "start_url": settings.SANDBOX_PLATFORM_URL}
+    return {
+        "base_url": f"{settings.SANDBOX_PLATFORM_URL}/v2",
+        "start_url": settings.SANDBOX_PLATFORM_URL,
+        "webhook_secret_name": "SANDBOX_WEBHOOK_SECRET",
+    }
 
 
 def find_outside_world() -> None:

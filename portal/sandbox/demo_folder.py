@@ -1,5 +1,6 @@
 """What the demo of a clone keeps in `.demo`: its lock, its secrets, its ports, and what manage.py reads."""
 
+import base64
 import contextlib
 import fcntl
 import os
@@ -88,6 +89,7 @@ class DemoFolder:
         kept = self.lines("secrets")
         for name in ("SECRET_KEY", "SANDBOX_PLATFORM_TOKEN", "SANDBOX_LIBRARY_PASSWORD"):
             kept.setdefault(name, secrets.token_urlsafe(48))
+        kept.setdefault("SANDBOX_WEBHOOK_SECRET", f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}")
         self.write_lines("secrets", kept)
         return kept
 

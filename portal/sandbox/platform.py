@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +32,7 @@ from scim2_server.utils import load_default_provider
 
 from portal.sandbox.platform_accounts import KeptAccounts
 from portal.sandbox.platform_faults import Calls, Faults, Kind
+from portal.sandbox.platform_notices import Notices
 from portal.sandbox.platform_page import page, stylesheet
 
 LARGEST_BODY = 1_000_000
@@ -54,7 +56,7 @@ class Application(BearerTokenApplication):
 class Platform:
     """What is behind the address: accounts, faults, and the count of calls."""
 
-    def __init__(self, state: Path, token: str) -> None:
+    def __init__(self, state: Path, token: str, notices: Notices | None = None) -> None:
         provider = load_default_provider()
         service = ScimService(provider)
         models = {str(kind.name): service.get_model(kind) for kind in provider.resource_types}
@@ -62,6 +64,8 @@ class Platform:
         self.application = Application(self.storage, provider, service, bearer_tokens=[token])
         self.faults = Faults()
         self.calls = Calls()
+        self.notices = notices
+        self._token = token
 
     def answer(self, request: ScimRequest) -> ScimResponse | None:
         """None: close the connection without an answer."""
@@ -86,6 +90,30 @@ class Platform:
         if creates and self.faults.take(Kind.REFUSE):
             return _error(HTTPStatus.FORBIDDEN, "The limit of your contract is reached.")
         return None
+
+    def act(self, wish: Mapping[str, object]) -> None:
+        """Somebody here changes an account, and the portal is told. Raises ValueError, saying why that cannot be."""
+        if self.notices is None:
+            raise ValueError("the platform knows no portal to tell")
+        account = next((each for each in self.accounts() if each["id"] == wish.get("id")), None)
+        if account is None:
+            raise ValueError("there is no such account")
+        for operation in self.notices.change(str(wish.get("type")), account):
+            self._change(str(account["id"]), operation)
+        self.notices.send(str(wish.get("type")), account)
+
+    def _change(self, user_id: str, operation: Mapping[str, object]) -> None:
+        schemas = ["urn:ietf:params:scim:api:messages:2.0:PatchOp"]
+        request = ScimRequest(
+            method="PATCH",
+            base_url="http://here/v2",
+            path=f"/Users/{user_id}",
+            query={},
+            headers=[("Authorization", f"Bearer {self._token}"), ("Content-Type", "application/scim+json")],
+            body=json.dumps({"schemas": schemas, "Operations": [operation]}).encode(),
+        )
+        if self.application.serve(request).status >= HTTPStatus.BAD_REQUEST:
+            raise ValueError("the account could not be changed")
 
     def accounts(self) -> list[dict[str, object]]:
         """Newest first."""
@@ -116,7 +144,9 @@ class Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         if path == "/v2" or path.startswith("/v2/"):
             return self._scim(path, body)
-        self._reply(self._faults(body) if (self.command, path) == ("POST", "/faults") else self._look(path))
+        wishes = {"/faults": self._faults, "/notices": self.server.platform.act}
+        wish = wishes.get(path) if self.command == "POST" else None
+        self._reply(self._grant(wish, body) if wish else self._look(path))
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
@@ -149,7 +179,7 @@ class Handler(BaseHTTPRequestHandler):
             return HTTPStatus.METHOD_NOT_ALLOWED, "text/plain", b"Not here.\n"
         match path:
             case "/":
-                shown = page(platform.accounts(), platform.faults.listing())
+                shown = page(platform.accounts(), platform.faults.listing(), tells=platform.notices is not None)
                 return HTTPStatus.OK, "text/html; charset=utf-8", shown.encode()
             case "/platform.css":
                 return HTTPStatus.OK, "text/css; charset=utf-8", stylesheet().encode()
@@ -159,19 +189,23 @@ class Handler(BaseHTTPRequestHandler):
                 return HTTPStatus.NO_CONTENT, "text/plain", b""
         return HTTPStatus.NOT_FOUND, "text/plain", b"There is no such page.\n"
 
-    def _faults(self, body: bytes) -> Reply:
+    def _faults(self, wish: Mapping[str, object]) -> object:
+        self.server.platform.faults.change(wish)
+        return self.server.platform.state()["faults"]
+
+    def _grant(self, grant: Callable[[Mapping[str, object]], object], body: bytes) -> Reply:
         """Only from our own page or from a program: another site's form must not switch faults."""
         if self.headers.get("Origin") not in (None, f"http://{self.headers.get('Host')}"):
             return HTTPStatus.FORBIDDEN, "text/plain", b"Not from there.\n"
         is_json = self.headers.get_content_type() == "application/json"
         try:
             wish = json.loads(body) if is_json else dict(parse_qsl(body.decode()))
-            self.server.platform.faults.change(wish)
+            granted = grant(wish)
         except (ValueError, AttributeError) as error:
             return HTTPStatus.BAD_REQUEST, "text/plain", f"{error}\n".encode()
         if not is_json:
             return HTTPStatus.SEE_OTHER, "text/plain", b""
-        return HTTPStatus.OK, "application/json", json.dumps(self.server.platform.state()["faults"]).encode()
+        return HTTPStatus.OK, "application/json", json.dumps(granted).encode()
 
     def _reply(self, reply: Reply) -> None:
         status, content_type, content = reply
@@ -280,7 +314,8 @@ def main() -> None:
     if not options.token:
         parser.error("--token or SANDBOX_PLATFORM_TOKEN is needed")
     signal.signal(signal.SIGTERM, _end)
-    server = _listening(options.port, Platform(options.state, options.token))
+    notices = Notices.of(os.environ.get("SITE_URL"), os.environ.get("SANDBOX_WEBHOOK_SECRET"))
+    server = _listening(options.port, Platform(options.state, options.token, notices))
     print(f"Training platform on {server.address}/", flush=True)
     with suppress(KeyboardInterrupt):
         server.serve_forever()

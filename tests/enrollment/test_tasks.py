@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 import redis
 from django.conf import settings
 
-from enrollment import tasks
-from enrollment.models import Enrollment, Letter, ProviderAccount
+from catalog.provider.notices import Notice
+from enrollment import noticing, tasks
+from enrollment.models import Enrollment, Letter, ProviderAccount, ProviderNotice
 from libraries.models import User
 from portal.celery import app
 from tests.enrollment.test_doorbell import until
@@ -53,6 +55,35 @@ def test_provision_due_with_work_does_it_all_and_wakes_a_colleague_and_the_mail(
     tasks.provision_due()
     assert ProviderAccount.objects.filter(seen="absent", due_at=None).count() == 3
     assert lengths(broker) == {"provider": 1, "mail": 1, "sweeps": 0}
+
+
+def test_settle_notices_works_them_off_and_wakes_the_provider(broker: "redis.Redis") -> None:
+    tell(3)
+    tasks.settle_notices()
+    assert not ProviderNotice.objects.owed().exists()
+    assert lengths(broker) == {"provider": 1, "mail": 0, "sweeps": 1}
+    tasks.settle_notices()
+    assert lengths(broker) == {"provider": 1, "mail": 0, "sweeps": 1}
+
+
+def test_ring_for_notices_puts_one_message_without_any_data_among_the_sweeps(broker: "redis.Redis") -> None:
+    tasks.ring_for_notices()
+    assert until(lambda: lengths(broker) == {"provider": 0, "mail": 0, "sweeps": 1})
+    assert '"body": "W1tdLCB7fSwg' in str(broker.lindex("sweeps", 0))
+
+
+def test_sweep_people_forgets_old_notices() -> None:
+    tell(1)
+    ProviderNotice.objects.update(received_at=LONG_AGO, due_at=None)
+    tasks.sweep_people()
+    assert not ProviderNotice.objects.exists()
+
+
+def tell(count: int) -> None:
+    provider = make_provider()
+    for number in range(count):
+        notice = Notice(f"msg_{number}", "account.closed", NOW, uuid4(), "42")
+        noticing.store(provider_id=provider.pk, notice=notice, now=NOW)
 
 
 def test_send_letters_sends_all_that_are_due(broker: "redis.Redis") -> None:
@@ -114,4 +145,5 @@ _NAMES = (
     "fetch_rosters",
     "sweep_seats",
     "sweep_people",
+    "settle_notices",
 )

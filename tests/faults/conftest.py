@@ -14,12 +14,14 @@ from tests.platform_server import TOKEN
 from tests.rosters import put_on_roster
 
 FACT = "18/05/1944"
+NOTICES_SECRET = "whsec_bm90LWEtc2VjcmV0LW9ubHktZm9yLXRlc3RzISE="
 Apply = Callable[[int], list[Enrollment]]
 
 
 @pytest.fixture
 def stage(transactional_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setenv("SANDBOX_PLATFORM_TOKEN", TOKEN)
+    monkeypatch.setenv("SANDBOX_WEBHOOK_SECRET", NOTICES_SECRET)
     with stages.set_up(tmp_path) as stage:
         yield stage
 
@@ -27,7 +29,7 @@ def stage(transactional_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.fixture
 def programme(stage: Stage) -> Programme:
     """At an institution whose list proves every card at once."""
-    make_provider(base_url=stage.platform.base_url)
+    make_provider(base_url=stage.platform.base_url, webhook_secret_name="SANDBOX_WEBHOOK_SECRET")
     make_library("Halle", make_institution("halle", card_check=Institution.CardCheck.ROSTER))
     return make_programme(cap=1000)
 

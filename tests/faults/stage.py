@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))
 CELERY = ("-m", "celery", "-A", "portal.celery")
+NOTICES = "enrollment.tasks.settle_notices"
 PROVISION, LETTERS = "enrollment.tasks.provision_due", "enrollment.tasks.send_letters"
 
 

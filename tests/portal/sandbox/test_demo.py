@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import manage
+from catalog.provider.notices import keys
 from portal.sandbox import servers
 from portal.sandbox.demo import ROOT, listening
 from portal.sandbox.demo_folder import DemoFolder
@@ -67,7 +68,9 @@ def test_demo_names_an_impossible_port(port: int) -> None:
 def test_demo_makes_its_secrets_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     folder = DemoFolder(tmp_path)
     made = folder.secrets()
-    assert sorted(made) == ["SANDBOX_LIBRARY_PASSWORD", "SANDBOX_PLATFORM_TOKEN", "SECRET_KEY"]
+    secret = "SANDBOX_WEBHOOK_SECRET"
+    assert sorted(made) == ["SANDBOX_LIBRARY_PASSWORD", "SANDBOX_PLATFORM_TOKEN", secret, "SECRET_KEY"]
+    assert len(keys(made[secret])) == 1
     assert len(made["SECRET_KEY"]) >= 50
     assert folder.secrets() == made
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o600
