@@ -14,6 +14,7 @@ from enrollment import (
     cap,
     closing,
     ending,
+    erasing,
     lapsing,
     letters,
     provisioning,
@@ -95,6 +96,13 @@ def ask_libraries() -> None:
 
 
 @shared_task
+def erase_people() -> None:
+    """Of its own, because it looks through all sessions."""
+    if _swept(erasing.erase_due):
+        ring()
+
+
+@shared_task
 def sweep_people() -> None:
     now = timezone.now()
     people.forget_strangers(now=now)
@@ -110,6 +118,11 @@ def ring() -> None:
 def ring_for_rosters() -> None:
     """The same for a list that is to be fetched now, and not only at night."""
     _publish(fetch_rosters)
+
+
+def ring_for_erasures() -> None:
+    """The same for data that are to be erased: the sweep comes every minute in any case."""
+    _publish(erase_people)
 
 
 def _ring() -> None:

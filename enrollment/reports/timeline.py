@@ -9,7 +9,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from enrollment import merge_plan, prioritizing, seats
+from enrollment import erasing, merge_plan, prioritizing, seats
 from enrollment.models import Enrollment, Event, Letter
 from enrollment.reports import system_steps
 from libraries.models import Card, Institution, User
@@ -48,6 +48,7 @@ _WORDS = {
     **{choice.value: choice.label for choice in Letter.Kind},
     **{choice.value: choice.label for choice in prioritizing.Reason},
     **{choice.value: choice.label for choice in merge_plan.Why},
+    **{choice.value: choice.label for choice in erasing.Reason},
     **{choice.value: choice.label for choice in Institution.CardCheck},
     **{choice.value: choice.label for choice in Card.Refusal},
     **{choice.value: choice.label for choice in Enrollment.EndReason},
@@ -56,6 +57,9 @@ _WORDS = {
     "doubts_forgotten": gettext_lazy("the library system was wrong: the cards are asked about again"),
     "shrunk": gettext_lazy("it is much shorter than the one before"),
     "cards_gone": gettext_lazy("many proved cards are no longer on it"),
+    erasing.HERE: gettext_lazy("at Leerkaart"),
+    erasing.EVERYWHERE: gettext_lazy("everywhere, also at the provider"),
+    erasing.AGAIN: gettext_lazy("once more, because it had come back from a backup"),
     seats.WAS_HELD: gettext_lazy("it was held until then"),
 }
 _ASKED = (Event.Kind.SYSTEM_TESTED, Event.Kind.CARD_LOOKED_UP)
