@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import LazySettings
@@ -46,8 +47,8 @@ def programme() -> Programme:
 
 @pytest.fixture
 def ada(programme: Programme) -> Enrollment:
-    names = {"first_name": "Kanarina", "last_name": "Vogelaers"}
-    ada = make_member(ADA, programme=programme, number="28599001", now=NOW, **names)
+    told: dict[str, Any] = {"number": "28599001", "first_name": "Kanarina", "last_name": "Vogelaers"}
+    ada = make_member(ADA, programme=programme, now=NOW, **told)
     User.objects.filter(pk=ada.user_id).update(date_joined=NOW - timedelta(days=1))
     card_checking.confirm(card_id=ada.card_id, by=make_librarian(), now=NOW)
     return Enrollment.objects.get(pk=ada.pk)

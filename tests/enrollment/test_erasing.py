@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -49,7 +50,7 @@ def ada(programme: Programme) -> Enrollment:
     return Enrollment.objects.get(pk=ada.pk)
 
 
-def ask(enrollment: Enrollment, by: User | None = None, **more: str) -> Erasure:
+def ask(enrollment: Enrollment, by: User | None = None, **more: Any) -> Erasure:
     user = enrollment.user
     return erasing.ask(user_id=user.pk, by=by or user, now=LATER, **more)
 

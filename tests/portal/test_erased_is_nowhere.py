@@ -161,9 +161,10 @@ def _leave_traces_of_account(row: Enrollment, now: Any) -> None:
     ProviderAccount.objects.filter(pk=account.pk).update(
         seen="active", seen_at=now, remote_id="kanarie-remote", answer="Kanarina exists", told="a" * 32
     )
-    mine, theirs = {"external_id": account.external_id}, {"remote_id": "kanarie-remote"}
+    mine: dict[str, Any] = {"external_id": account.external_id}
+    theirs: dict[str, Any] = {"remote_id": "kanarie-remote"}
     for number, known in enumerate((mine, theirs, mine | theirs)):
-        told = {"notice_id": f"{number}", "kind": "progress", "received_at": now, "occurred_at": now}
+        told: dict[str, Any] = {"notice_id": f"{number}", "kind": "progress", "received_at": now, "occurred_at": now}
         ProviderNotice.objects.create(provider=provider, course_code="kanarie-subject", **told, **known)
     comparison = Reconciliation.objects.create(provider=provider, asked_at=now, finished_at=now)
     ListedAccount.objects.create(reconciliation=comparison, active=True, email_hash="b" * 32, **mine | theirs)
