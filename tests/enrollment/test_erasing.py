@@ -29,6 +29,7 @@ from tests.factories import (
     make_provider,
     make_user,
 )
+from tests.letters import check_complete
 
 __all__ = ["erasures"]
 pytestmark = pytest.mark.django_db
@@ -92,6 +93,12 @@ def test_nobody_signs_in_any_more_and_only_the_last_letter_leaves(ada: Enrollmen
     owed = Letter.objects.owed().filter(user=ada.user)
     assert list(owed.values_list("kind", flat=True)) == ["erasure_asked"]
     assert len(send_letters()) == 1
+
+
+@pytest.mark.parametrize("language", ["nl", "fr", "en"])
+def test_letter_is_complete_and_leads_to_the_proof(language: str, ada: Enrollment) -> None:
+    code = ask(ada).code
+    check_complete(Letter.objects.get(kind="erasure_asked"), language, page=f"erased/{code}")
 
 
 def test_twice_is_once(ada: Enrollment) -> None:
