@@ -288,7 +288,9 @@ def _finish(erasure_id: int, *, now: datetime) -> bool:
     accounts = ProviderAccount.objects.filter(user_id__in=erase_plan.people_of(erasure.user_id))
     if erasure.finished_at is not None or accounts.filter(erased_at=None).exists():
         return False
-    accounts.update(told="", answer="", remote_id="")
+    for account in accounts:  # what the provider told meanwhile
+        _forget_account(account)
+    accounts.update(remote_id="")
     enrollments = list(Enrollment.objects.filter(user_id=erasure.user_id).select_related("share").order_by("pk"))
     _record(Event.Kind.ERASED, enrollments, erasure.user_id, now=now, reason=EVERYWHERE)
     erasure.finished_at = now
