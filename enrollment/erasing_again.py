@@ -25,8 +25,8 @@ class Found:
 
 
 def look() -> Found:
-    """Whoever is on the list, was there before the wish, and is not erased: somebody who came back after it is another
-    row, and stays. Changes nothing. Raises ListTrouble."""
+    """Whoever is on the list and is not erased: somebody who came back after the wish is another row, and stays. Changes
+    nothing. Raises ListTrouble."""
     found, wishes = Found(), dict[str, Entry]()
     for line in erasure_list.read():
         if isinstance(line, Unreadable):
@@ -46,8 +46,7 @@ def _persons(wishes: dict[str, Entry]) -> Iterable[tuple[int, int, Entry]]:
     """By their own row, or by that of an account at a provider."""
     for pk, joined in User.objects.order_by("pk").values_list("pk", "date_joined").iterator(chunk_size=_AT_ONCE):
         for place, entry in _wishes(wishes, erasure_list.keys_of_person(pk, joined)):
-            if joined <= entry.at:
-                yield place, pk, entry
+            yield place, pk, entry
     accounts = ProviderAccount.objects.order_by("pk").values_list("user_id", "external_id")
     for pk, external_id in accounts.iterator(chunk_size=_AT_ONCE):
         for place, entry in _wishes(wishes, erasure_list.keys_of_account(external_id)):

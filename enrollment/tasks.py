@@ -121,8 +121,8 @@ def ring_for_rosters() -> None:
 
 
 def ring_for_erasures() -> None:
-    """The same for data that are to be erased: the sweep comes every minute in any case."""
-    _publish(erase_people)
+    """As `ring`, for data that are to be erased."""
+    _bell_for_erasures.ring()
 
 
 def _ring() -> None:
@@ -140,7 +140,12 @@ def _publish(task: Any) -> bool:
     return True
 
 
+def _ring_for_erasures() -> None:
+    _publish(erase_people)
+
+
 _bell = Doorbell(_ring)
+_bell_for_erasures = Doorbell(_ring_for_erasures)
 
 
 def _take_turns(task: Any, work: Callable[[], bool]) -> bool:
