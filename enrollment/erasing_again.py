@@ -25,8 +25,8 @@ class Found:
 
 
 def look() -> Found:
-    """Whoever is on the list and is not erased: somebody who came back after the wish is another row, and stays. Changes
-    nothing. Raises ListTrouble."""
+    """Whoever is on the list and is not erased; somebody who came back after the wish is another row, and stays.
+    Changes nothing. Raises ListTrouble."""
     found, wishes = Found(), dict[str, Entry]()
     for line in erasure_list.read():
         if isinstance(line, Unreadable):

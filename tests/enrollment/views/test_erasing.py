@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from django.core import mail
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from catalog.models import Programme
@@ -17,7 +19,15 @@ from enrollment.views import erasing as views
 from libraries.models import User
 from tests.enrollment.views.visiting import CONFIRM, heading_of, newest_code, sign_in, words_of
 from tests.erasures import erase_here, erasures, providers_obey
-from tests.factories import make_institution, make_librarian, make_library, make_member, make_programme, make_user
+from tests.factories import (
+    make_institution,
+    make_librarian,
+    make_library,
+    make_member,
+    make_programme,
+    make_provider,
+    make_user,
+)
 
 __all__ = ["erasures"]
 pytestmark = pytest.mark.django_db
@@ -147,6 +157,21 @@ def test_certificate_tells_what_was_erased_where_and_when(visit: Client, ada: En
     assert (page["X-Robots-Tag"], "no-store" in page["Cache-Control"]) == ("noindex", True)
     for canary in (ADA, "Peeters", "21000001", "Permeke"):
         assert canary not in page.content.decode()
+
+
+def test_pages_take_as_many_statements_however_much_there_is(visit: Client, ada: Enrollment) -> None:
+    bo = make_user("bo@example.test")
+    code = erasing.ask(user_id=bo.pk, by=bo, now=timezone.now()).code
+    counts = []
+    for number in range(2):
+        ProviderAccount.objects.create(
+            user=ada.user, provider=make_provider(f"p{number}", name=f"P{number}"), must_be_active=False
+        )
+        with CaptureQueriesContext(connection) as captured:
+            visit.get(ERASE)
+            Client().get(f"/en/erased/{code}/")
+        counts.append(len(captured))
+    assert counts[0] == counts[1]
 
 
 @pytest.mark.parametrize(("prefix", "heading"), [("", 'lang="nl"'), ("/fr", 'lang="fr"'), ("/en", 'lang="en"')])
