@@ -19,7 +19,7 @@ from django.utils.translation import override
 
 from enrollment import lapsing, renewing, using, waiting_list
 from enrollment.drafting import Draft, one_line
-from enrollment.models import Enrollment, Event, EventNote, Letter, ProviderAccount
+from enrollment.models import Enrollment, Erasure, Event, EventNote, Letter, ProviderAccount
 from enrollment.reports import proofs
 from enrollment.reports.prospect import prospect_of
 from enrollment.staff_drafts import TO_STAFF
@@ -34,7 +34,7 @@ class NotYet(Exception):
 
 def compose(letter: Letter) -> EmailMultiAlternatives | None:
     """The letter as it would be sent now, or None when it should not be sent any more. Raises NotYet."""
-    if not letter.user.is_active:
+    if not letter.user.is_active and letter.kind != Letter.Kind.ERASURE_ASKED:
         return None
     with override(letter.user.language):
         draft = _of_staff(letter) if letter.enrollment_id is None else _of_member(letter, letter.enrollment_id)
@@ -286,6 +286,19 @@ def merged(enrollment: Enrollment, letter: Letter) -> Draft | None:
     return Draft(subject=_("Your two accounts are one now"), facts={"email": letter.user.email})
 
 
+def erasure_asked(enrollment: Enrollment, letter: Letter) -> Draft | None:
+    """The last one: with the page that tells what was erased, which nobody finds without its address."""
+    erasure = Erasure.objects.filter(user_id=letter.user_id, erased_here_at=None).first()
+    if erasure is None:
+        return None
+    return Draft(
+        subject=_("Your data are erased"),
+        leads_to="certificate",
+        arguments=(erasure.code,),
+        facts={"by_staff": erasure.asked_by_id is not None},
+    )
+
+
 def _is_ready(enrollment: Enrollment) -> bool:
     provider_id = enrollment.pool.programme.provider_id
     account = ProviderAccount.objects.filter(user_id=enrollment.user_id, provider_id=provider_id).first()
@@ -311,6 +324,7 @@ TO_MEMBERS: dict[Letter.Kind, Callable[[Enrollment, Letter], Draft | None]] = {
     Letter.Kind.SEAT_ENDED: seat_ended,
     Letter.Kind.PROGRAMME_CLOSES: programme_closes,
     Letter.Kind.MERGED: merged,
+    Letter.Kind.ERASURE_ASKED: erasure_asked,
     Letter.Kind.ADDRESS_TO_PROVE: address_to_prove,
     Letter.Kind.ADDRESS_UNPROVED: address_to_prove,
 }

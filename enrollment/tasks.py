@@ -18,6 +18,7 @@ from enrollment import (
     cap,
     closing,
     ending,
+    erasing,
     lapsing,
     letters,
     noticing,
@@ -111,6 +112,13 @@ def ask_libraries() -> None:
 
 
 @shared_task
+def erase_people() -> None:
+    """Of its own, because it looks through all sessions."""
+    if _swept(erasing.erase_due):
+        ring()
+
+
+@shared_task
 def sweep_people() -> None:
     now = timezone.now()
     people.forget_strangers(now=now)
@@ -135,6 +143,11 @@ def ring_for_notices() -> None:
     _notices_bell.ring()
 
 
+def ring_for_erasures() -> None:
+    """As `ring`, for data that are to be erased."""
+    _bell_for_erasures.ring()
+
+
 def _ring() -> None:
     for task in (provision_due, send_letters):
         if not _publish(task):
@@ -154,8 +167,13 @@ def _ring_for_notices() -> None:
     _publish(settle_notices)
 
 
+def _ring_for_erasures() -> None:
+    _publish(erase_people)
+
+
 _bell = Doorbell(_ring)
 _notices_bell = Doorbell(_ring_for_notices)
+_bell_for_erasures = Doorbell(_ring_for_erasures)
 
 
 def _take_turns(task: Any, work: Callable[[Callable[[], object]], bool]) -> bool:

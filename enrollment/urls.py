@@ -1,7 +1,7 @@
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from enrollment.views import courses, front, identities, information, joining, my_card, my_place, signing_in
+from enrollment.views import courses, erasing, front, identities, information, joining, my_card, my_place, signing_in
 
 urlpatterns = [
     path("", front.front, name="front"),
@@ -14,6 +14,8 @@ urlpatterns = [
     path("join/card/", joining.card, name="join_card"),
     path("join/done/", joining.done, name="join_done"),
     path("my/", my_place.my_place, name="my_place"),
+    path("my/erase/", erasing.erase_me, name="erase_me"),
+    path("erased/<slug:code>/", erasing.certificate, name="certificate"),
     path("my/language/", my_place.choose_language, name="my_language"),
     path("my/identities/<int:pk>/disconnect/", identities.disconnect, name="identity_disconnect"),
     path("my/<int:pk>/give-back/", my_place.give_back, name="give_back"),

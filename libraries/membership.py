@@ -17,7 +17,7 @@ from libraries import rosters
 from libraries.cards import patterns, registry
 from libraries.cards.checks import Answer, AskedSystem, CardCheck, Outcome, Question
 from libraries.cards.systems import SystemFacts
-from libraries.models import Card, Institution, Library, LibrarySystem, User
+from libraries.models import Card, Doubt, Institution, Library, LibrarySystem, User
 from libraries.secrets import find_secret
 
 RENEWED_FOR = relativedelta(years=1)
@@ -180,6 +180,14 @@ def lapse(card: Card, *, how: str, now: datetime) -> None:
     """The card no longer stands for its number."""
     _decide(card, Card.State.LAPSED, how=how, by=None, now=now)
     card.save()
+
+
+def forget(card: Card) -> None:
+    """Of a card that stands for its number no more, only that there was one."""
+    assert card.state not in Card.OPEN
+    Doubt.objects.filter(card=card).update(until=None)
+    card.number, card.valid_until = f"ERASED{card.pk}", None
+    card.save(update_fields=["number", "valid_until"])
 
 
 def undispute(institution_id: int, number: str) -> Card | None:

@@ -2,10 +2,13 @@
 
 from datetime import datetime, timedelta
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from libraries import identities
+from libraries import address_codes, identities
 from libraries.cards.roster import folded
 from libraries.models import User
 
@@ -42,6 +45,26 @@ def doubt(user: User) -> None:
 def drop_stranger(email: str) -> None:
     """Whoever typed this address once and never proved it does not keep it from its owner."""
     _erase(_strangers().filter(email=email, address_proved_at=None))
+
+
+def close(user: User) -> None:
+    """Whoever is signed in is no longer, and nobody signs in any more."""
+    user.is_active = False
+    user.save(update_fields=["is_active"])
+
+
+def forget(user: User) -> None:
+    """Of the person only the number stays, the language and since when. What stands for the address is nobody's: no
+    form takes it, and no mail can leave for it."""
+    identities.detach_all(user)
+    address_codes.forget(user)
+    for model in (EmailAddress, Authenticator):
+        model.objects.filter(user=user).delete()
+    user.email = f"erased-{user.pk}@invalid"
+    user.first_name = user.last_name = ""
+    user.password, user.last_login, user.address_proved_at = make_password(None), None, None
+    user.is_active = False
+    user.save()
 
 
 def _strangers() -> QuerySet[User]:

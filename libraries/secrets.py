@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
 
-_OF_THE_PORTAL = frozenset({"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_URL"})
+_OF_THE_PORTAL = frozenset({"SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASE_URL", "REDIS_URL", "EMAIL_URL"})
 
 
 def is_of_the_portal(name: str) -> bool:

@@ -9,3 +9,4 @@ class PortalConfig(AppConfig):
     def ready(self) -> None:
         """Every process that may ring the workers has to know where the broker is: the web server too."""
         import_module("portal.celery")
+        import_module("portal.checks")

@@ -58,6 +58,7 @@ app.conf.update(
             "options": {"expires": 1800},
         },
         "sweep-seats": {"task": "enrollment.tasks.sweep_seats", "schedule": 60.0, "options": {"expires": 60}},
+        "erase-people": {"task": "enrollment.tasks.erase_people", "schedule": 60.0, "options": {"expires": 60}},
         "ask-libraries": {"task": "enrollment.tasks.ask_libraries", "schedule": 60.0, "options": {"expires": 60}},
         "sweep-people": {
             "task": "enrollment.tasks.sweep_people",

@@ -54,6 +54,11 @@ def secret_key() -> str:
     return value
 
 
+def earlier_secret_keys() -> list[str]:
+    """The newest first; they are as secret as the one in force."""
+    return optional("SECRET_KEY_FALLBACKS").replace(",", " ").split()
+
+
 def site_url() -> str:
     """The one address in links of letters; never taken from a request, so that a forged Host cannot poison it."""
     value = required("SITE_URL").rstrip("/")

@@ -12,6 +12,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 DEBUG = environment.flag("DEBUG")
 SECRET_KEY = environment.secret_key()
+# Those it had before: what they signed is still believed, what they hashed is still found.
+SECRET_KEY_FALLBACKS = environment.earlier_secret_keys()
 SITE_URL = environment.site_url()
 HTTPS = SITE_URL.startswith("https://")
 ALLOWED_HOSTS = environment.allowed_hosts(SITE_URL)
@@ -96,6 +98,9 @@ ROSTER_MAX_BYTES = 32 * 1024 * 1024
 ROSTER_FOLDER = environment.optional("ROSTER_FOLDER")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+
+# A file that no backup of the database brings back: who was erased, as keyed hashes (enrollment.erasure_list).
+ERASURE_LIST = environment.optional("ERASURE_LIST")
 
 # --- Work to do outside ---
 # Library systems and lists of cards often stand in the same private network; requests to it are made only when allowed.

@@ -11,6 +11,8 @@ TEST_ENVIRONMENT = {
     "DEFAULT_FROM_EMAIL": "Leerkaart <leerkaart@library.test>",
     # The servers that tests ask stand on this machine.
     "ALLOW_PRIVATE_ADDRESSES": "on",
+    # Tests that erase name one of their own.
+    "ERASURE_LIST": "/nonexistent/erasures",
     "SANDBOX": "on",
     "SANDBOX_MAIL": "/nonexistent/mail",
     "SANDBOX_PLATFORM_URL": "http://127.0.0.1:9",

@@ -25,13 +25,13 @@ LAYERS = {
         " renewing lapsing using announcing prioritizing waiting_list cap cap_plan closing provisioning agreeing"
         " outcomes stuck alarming reminding scarcity merging merge_plan"
         " roster_uploading membership rosters people address_codes system_checks provider_checks identities"
-        " rechecking roster_fetching noticing"
+        " rechecking roster_fetching noticing erasing erasing_again erase_plan sessions"
     ),
     "rules": "seats share_moves eligibility history scoping limits guessing fuse",
     "models": "models",
     "adapters, which know no models": (
         "provider cards covers shelf secrets privacy colors doorbell roster_files roster_places"
-        " openid_requests openid_tokens"
+        " openid_requests openid_tokens erasure_list"
     ),
 }
 LAYER_OF = {module: number for number, names in enumerate(LAYERS.values(), 1) for module in names.split()}

@@ -64,14 +64,26 @@ def manage(
 # --- A deployment's checks ---
 
 
-def test_deployment_checks_are_clean_without_the_sandbox() -> None:
-    done = manage("check", "--deploy", "--fail-level", "INFO")
+def deploy(**more: str) -> subprocess.CompletedProcess[str]:
+    return manage("check", "--deploy", "--fail-level", "INFO", environment=PRODUCTION | more)
+
+
+def test_deployment_checks_are_clean_without_the_sandbox(tmp_path: Path) -> None:
+    (tmp_path / "erasures").touch()
+    done = deploy(ERASURE_LIST=str(tmp_path / "erasures"))
 
     assert (done.returncode, done.stderr, done.stdout) == (
         0,
         "",
         "System check identified no issues (0 silenced).\n",
     )
+
+
+def test_deployment_without_a_list_of_erasures_is_told(tmp_path: Path) -> None:
+    unset, missing = deploy(), deploy(ERASURE_LIST=str(tmp_path / "erasures"))
+    found = [(done.returncode, re.findall(r"portal\.\w+", done.stderr)) for done in (unset, missing)]
+
+    assert found == [(1, ["portal.E001"]), (1, ["portal.W001"])]
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "SITE_URL", "DATABASE_URL", "REDIS_URL"])

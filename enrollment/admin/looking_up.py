@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from enrollment import system_checks
-from enrollment.admin.merging import MergingAdmin
+from enrollment.admin.erasing import ErasingAdmin
 from enrollment.models import Enrollment
 from enrollment.reports import system_steps
 from enrollment.reports.application import card_to_decide
@@ -21,7 +21,7 @@ from libraries.models import Card
 from libraries.scoped_admin import person
 
 
-class LookingUpAdmin(MergingAdmin):
+class LookingUpAdmin(ErasingAdmin):
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.look_up_view)
         return [path("<int:pk>/look-up/", view, name="enrollment_enrollment_look_up"), *super().get_urls()]

@@ -14,6 +14,8 @@ class Erasure(models.Model):
     asked_at = models.DateTimeField(_("asked"))
     # None: the person did, or a list of erasures after a restore.
     asked_by_id = models.BigIntegerField(_("asked by"), null=True)
+    # When it was written to the list outside the database (`erasure_list`), which a restore does not forget.
+    listed_at = models.DateTimeField(_("on the list of erasures"), null=True, blank=True)
     erased_here_at = models.DateTimeField(_("erased here"), null=True, blank=True)
     finished_at = models.DateTimeField(_("erased everywhere"), null=True, blank=True)
 

@@ -86,6 +86,7 @@ class Letter(OwedWork):
         MERGED = "merged", _("two accounts are one")
         ADDRESS_TO_PROVE = "address_to_prove", _("the address is to be proved")
         ADDRESS_UNPROVED = "address_unproved", _("the address is still not proved")
+        ERASURE_ASKED = "erasure_asked", _("a person's data are erased")
         # To staff, about a programme or an institution and not about one person.
         HOLDS_ENDING = "holds_ending", _("held places end soon")
         PLACES_SCARCE = "places_scarce", _("few places are left")

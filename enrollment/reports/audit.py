@@ -20,6 +20,8 @@ MOST_NAMED = 50
 # The sweep comes every minute; a rule is broken when it has not come for longer than this.
 _GRACE = timedelta(minutes=10)
 UNANSWERED_DAYS = 30
+# Here it takes a day at most, unless the list of erasures cannot be written.
+_ERASED_WITHIN = timedelta(days=1, hours=1)
 
 Rows = Sequence[int]
 
@@ -53,6 +55,7 @@ class Finding:
 def audit(*, now: datetime, unanswered_days: int = UNANSWERED_DAYS, slow: bool = True) -> list[Finding]:
     """Every check, on one snapshot: it holds while people apply and librarians decide."""
     facts = {"overdue": now - _GRACE, "unanswered": now - timedelta(days=unanswered_days)}
+    facts |= {"unlisted": now - _GRACE, "unerased": now - _ERASED_WITHIN}
     checks = [check for check in CHECKS if slow or not check.slow]
     with _snapshot():
         broken = _broken(checks, facts)
@@ -213,6 +216,15 @@ CHECKS = (
             WHERE e.state <> 'ended' AND (
                 c.state IN ('claimed', 'disputed') AND c.valid_until IS NULL AND e.applied_at < %(unanswered)s
                 OR n.claimed_at < %(unanswered)s)""",
+    ),
+    Check(
+        "erasures_go_on",
+        _("Whoever asked for it is erased here within a day, and stands on the list of erasures."),
+        "erasure",
+        """
+            SELECT id FROM enrollment_erasure
+            WHERE (listed_at IS NULL AND asked_at < %(unlisted)s)
+            OR (erased_here_at IS NULL AND asked_at < %(unerased)s)""",
     ),
     Check(
         "events_agree",

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from enrollment import merge_plan, prioritizing, seats, using
+from enrollment import erasing, merge_plan, prioritizing, seats, using
 from enrollment.models import Enrollment, Event, Letter
 from enrollment.reports import system_steps, troubles
 from libraries.models import Card, Institution, User
@@ -24,6 +24,7 @@ _WORDS = {
     **{choice.value: choice.label for choice in Letter.Kind},
     **{choice.value: choice.label for choice in prioritizing.Reason},
     **{choice.value: choice.label for choice in merge_plan.Why},
+    **{choice.value: choice.label for choice in erasing.Reason},
     **{choice.value: choice.label for choice in Institution.CardCheck},
     **{choice.value: choice.label for choice in Card.Refusal},
     **{choice.value: choice.label for choice in Enrollment.EndReason},
@@ -34,6 +35,9 @@ _WORDS = {
     "shrunk": gettext_lazy("it is much shorter than the one before"),
     "cards_gone": gettext_lazy("many proved cards are no longer on it"),
     using.PROGRESS: gettext_lazy("the provider told of progress in a course"),
+    erasing.HERE: gettext_lazy("at Leerkaart"),
+    erasing.EVERYWHERE: gettext_lazy("everywhere, also at the provider"),
+    erasing.AGAIN: gettext_lazy("once more, because it had come back from a backup"),
     seats.WAS_HELD: gettext_lazy("it was held until then"),
 }
 _ASKED = (Event.Kind.SYSTEM_TESTED, Event.Kind.CARD_LOOKED_UP)

@@ -11,6 +11,9 @@ TROUBLES = {
     "bad_request": gettext_lazy("The provider does not accept what we send."),
     "bad_token": gettext_lazy("The provider does not accept our secret."),
     "changed_meanwhile": gettext_lazy("Somebody else changed the account at the same moment."),
+    "closed_there": gettext_lazy(
+        "The provider has closed the account. To try again opens it again; to give up frees the place."
+    ),
     "conflict": gettext_lazy("The provider says that this account clashes with another: somebody must look there."),
     "connection_lost": gettext_lazy("The connection to the provider broke."),
     "course_closed": gettext_lazy("The course is closed at the provider."),

@@ -96,6 +96,7 @@ class Demo:
             "SANDBOX_PLATFORM_URL": f"http://127.0.0.1:{self.ports['platform']}",
             "SANDBOX_LIBRARY_PORT": str(self.ports["library"]),
             "SANDBOX_LIBRARY_FAULT": str(self.folder.fault),
+            "ERASURE_LIST": str(self.folder.erasures),
             # The library system stands on this machine.
             "ALLOW_PRIVATE_ADDRESSES": "on",
         }

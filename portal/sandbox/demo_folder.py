@@ -32,6 +32,10 @@ class DemoFolder:
         """Of the library system, as the sandbox's page switches it."""
         return self.path / "library.fault"
 
+    @property
+    def erasures(self) -> Path:
+        return self.path / "erasures"
+
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """For one demo at a time; the kernel lets go of the lock however the process ends."""
@@ -66,6 +70,7 @@ class DemoFolder:
         for log in self.logs.glob("*.log"):
             log.unlink()
         self.fault.unlink(missing_ok=True)
+        self.erasures.touch(mode=0o600)
 
     def note_pid(self, name: str, pid: int) -> None:
         (self.path / "run" / f"{name}.pid").write_text(f"{pid}\n")

@@ -14,7 +14,7 @@ from django.db import IntegrityError, connection
 from django.utils import timezone
 
 from enrollment import card_checking, ending
-from enrollment.models import Enrollment, Event, ProviderAccount, QueueStretch, SeatPool, Share
+from enrollment.models import Enrollment, Erasure, Event, ProviderAccount, QueueStretch, SeatPool, Share
 from enrollment.reports.audit import CHECKS, IN_VAIN, MOST_NAMED, audit
 from libraries.models import Card
 from tests.factories import (
@@ -149,6 +149,14 @@ def no_event() -> dict[str, list[int]]:
     return {"events_agree": [of("bo").pk]}
 
 
+def erasure_that_waits() -> dict[str, list[int]]:
+    asked = timezone.now() - timedelta(days=2)
+    unlisted = Erasure.objects.create(user_id=1, code="a", asked_at=asked, erased_here_at=asked)
+    unerased = Erasure.objects.create(user_id=2, code="b", asked_at=asked, listed_at=asked)
+    Erasure.objects.create(user_id=3, code="c", asked_at=timezone.now())
+    return {"erasures_go_on": [unlisted.pk, unerased.pk]}
+
+
 BREAKS = (
     overdue,
     term_over,
@@ -163,6 +171,7 @@ BREAKS = (
     new_card_unanswered,
     counted_elsewhere,
     no_event,
+    erasure_that_waits,
 )
 
 

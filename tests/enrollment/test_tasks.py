@@ -141,6 +141,7 @@ _NAMES = (
     "provision_due",
     "send_letters",
     "ask_libraries",
+    "erase_people",
     "recheck_cards",
     "fetch_rosters",
     "sweep_seats",

@@ -27,6 +27,12 @@ def refusal(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(raised.value)
 
 
+@pytest.mark.parametrize(("value", "keys"), [("", []), ("one,two", ["one", "two"]), (" one\ntwo ", ["one", "two"])])
+def test_earlier_secret_keys_are_read_in_order(value: str, keys: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY_FALLBACKS", value)
+    assert environment.earlier_secret_keys() == keys
+
+
 @pytest.mark.parametrize("name", ["SECRET_KEY", "SITE_URL", "DATABASE_URL", "REDIS_URL"])
 def test_required_variable_that_is_missing_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(name, "", monkeypatch) == (

@@ -56,6 +56,7 @@ def pages_of(scene: Scene) -> list[str]:
         reverse("admin:enrollment_enrollment_disputes"),
         reverse("admin:enrollment_enrollment_priorities"),
         reverse("admin:enrollment_enrollment_change", args=[scene.ada.pk]),
+        reverse("admin:enrollment_enrollment_erase", args=[scene.ada.pk]),
         reverse("admin:enrollment_seatpool_change", args=[scene.programme.pool.pk]),
         reverse("admin:enrollment_seatpool_cap", args=[scene.programme.pool.pk]),
         reverse("admin:enrollment_seatpool_close", args=[scene.programme.pool.pk]),

@@ -32,7 +32,7 @@ def lin(scene: Scene) -> Client:
 
 
 # The pages of one application.
-SINGLE = ("act", "merge", "card", "look_up", "address", "sheet")
+SINGLE = ("act", "merge", "erase", "card", "look_up", "address", "sheet")
 
 
 def addresses() -> Iterator[str]:

@@ -76,6 +76,15 @@ def test_demo_makes_its_secrets_once_and_for_its_owner_alone(tmp_path: Path) -> 
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o600
 
 
+def test_demo_keeps_its_list_of_erasures(tmp_path: Path) -> None:
+    folder = DemoFolder(tmp_path)
+    folder.prepare()
+    folder.erasures.write_text("a line")
+    folder.prepare()
+    assert folder.erasures.read_text() == "a line"
+    assert stat.S_IMODE(folder.erasures.stat().st_mode) == 0o600
+
+
 def test_demo_keeps_its_ports_while_they_are_free(tmp_path: Path) -> None:
     folder = DemoFolder(tmp_path)
     port = folder.port("mail")

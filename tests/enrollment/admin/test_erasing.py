@@ -1,0 +1,102 @@
+"""Staff erase a person's data on their request: shown first, with how they know, and within their institution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from enrollment import ending
+from enrollment.models import Enrollment, Erasure, Event, ProviderAccount
+from libraries.models import StaffRole, User
+from tests.factories import NOW, make_coordinator, make_librarian, make_library, make_member, make_programme, make_staff
+from tests.workplace import Scene, make_scene, sign_in
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return make_scene()
+
+
+@pytest.fixture
+def lin(scene: Scene) -> Client:
+    return sign_in(make_librarian(scene.own))
+
+
+def address(enrollment: Enrollment) -> str:
+    return reverse("admin:enrollment_enrollment_erase", args=[enrollment.pk])
+
+
+def post(client: Client, enrollment: Enrollment, **data: Any) -> Any:
+    page = client.get(address(enrollment))
+    told = {"expected": page.context["plan"].fingerprint, "reason": "asked_at_desk", **data}
+    return client.post(address(enrollment), told, follow=True)
+
+
+def test_page_shows_what_it_does_and_changes_nothing(lin: Client, scene: Scene) -> None:
+    ProviderAccount.objects.create(user=scene.ada.user, provider=scene.programme.provider, must_be_active=True)
+    page = lin.get(address(scene.ada)).content.decode()
+    assert ("Ada Peeters" in page, "SkillsTown" in page, Erasure.objects.count()) == (True, True, 0)
+
+
+def test_librarian_erases_with_a_reason_on_record_and_prints_the_proof(lin: Client, scene: Scene) -> None:
+    page = post(lin, scene.ada)
+    erasure = Erasure.objects.get(user_id=scene.ada.user_id)
+    by = User.objects.get(email="lin@example.test").pk
+    assert erasure.asked_by_id == by
+    assert f"/erased/{erasure.code}/" in page.content.decode()
+    event = Event.objects.get(kind="erasure_asked", enrollment_id=scene.ada.pk)
+    assert (event.actor_id, event.reason) == (by, "asked_at_desk")
+    scene.ada.refresh_from_db()
+    assert (scene.ada.state, scene.ada.end_reason) == ("ended", "erased")
+
+
+@pytest.mark.parametrize("reason", ["", "because", "again"])
+def test_without_a_reason_nothing_is_done(reason: str, lin: Client, scene: Scene) -> None:
+    assert post(lin, scene.ada, reason=reason).status_code == 200
+    assert not Erasure.objects.exists()
+
+
+def test_something_else_than_what_was_shown_is_shown_once_more(lin: Client, scene: Scene) -> None:
+    shown = lin.get(address(scene.ada)).context["plan"].fingerprint
+    ending.give_back(enrollment_id=scene.ada.pk, by=scene.ada.user, now=NOW)
+    page = lin.post(address(scene.ada), {"expected": shown, "reason": "asked_at_desk"})
+    assert (page.context["overtaken"], Erasure.objects.count()) == (True, 0)
+
+
+def test_another_institutions_person_is_not_there(lin: Client, scene: Scene) -> None:
+    assert lin.get(address(scene.cy)).status_code == 404
+    assert lin.post(address(scene.cy), {"reason": "asked_at_desk"}).status_code == 404
+    assert not Erasure.objects.exists()
+
+
+def test_what_also_stands_elsewhere_is_for_a_coordinator(lin: Client, scene: Scene) -> None:
+    second = make_programme("second")
+    library = make_library("Elders", scene.foreign)
+    make_member(scene.ada.user.email, programme=second, library=library, number="31000009", now=NOW)
+    lin.get(address(scene.ada), follow=True)
+    lin.post(address(scene.ada), {"reason": "asked_at_desk"})
+    assert not Erasure.objects.exists()
+    post(sign_in(make_coordinator()), scene.ada)
+    assert Erasure.objects.get().user_id == scene.ada.user_id
+
+
+@pytest.mark.parametrize("role", [StaffRole.Role.AUDITOR, StaffRole.Role.OPERATOR])
+def test_who_only_looks_or_runs_the_system_may_not(role: str, scene: Scene) -> None:
+    client = sign_in(make_staff("pat@example.test", role))
+    assert client.get(address(scene.ada)).status_code == 403
+    assert client.post(address(scene.ada), {"reason": "asked_at_desk"}).status_code == 403
+    page = client.get(reverse("admin:enrollment_enrollment_change", args=[scene.ada.pk])).content.decode()
+    assert address(scene.ada) not in page
+
+
+def test_twice_is_once_and_the_page_offers_it_no_more(lin: Client, scene: Scene) -> None:
+    post(lin, scene.ada)
+    lin.post(address(scene.ada), {"reason": "asked_at_desk", "expected": "x"}, follow=True)
+    assert Erasure.objects.count() == 1
+    page = lin.get(reverse("admin:enrollment_enrollment_change", args=[scene.ada.pk])).content.decode()
+    assert address(scene.ada) not in page
