@@ -52,7 +52,7 @@ def provision_due() -> None:
 @shared_task
 def settle_notices() -> None:
     """Not among the provider's: it asks no provider, and is not to wait for one."""
-    if _take_turns(settle_notices, lambda: noticing.settle_next(now=timezone.now)):
+    if _take_turns(settle_notices, lambda _wake: noticing.settle_next(now=timezone.now)):
         _publish(provision_due)  # an account may have to be looked at
 
 

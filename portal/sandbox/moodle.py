@@ -117,7 +117,8 @@ class MoodleHandler(Handler):
         path = urlsplit(self.path).path
         if path == PATH:
             return self._web_service(body)
-        self._reply(self._faults(body) if (self.command, path) == ("POST", "/faults") else self._look(path))
+        switched = (self.command, path) == ("POST", "/faults")
+        self._reply(self._grant(self._faults, body) if switched else self._look(path))
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 

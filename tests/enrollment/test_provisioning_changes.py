@@ -322,7 +322,7 @@ def test_answer_of_the_provider_is_kept_until_it_agrees(
 ) -> None:
     def refuse(person: Person) -> Account:
         error = Refused("bad_request", "no")
-        error.answer = "400: no such department"  # type: ignore[attr-defined]
+        error.answer = "400: no such department"
         raise error
 
     monkeypatch.setattr(taciturn, "create", refuse)
