@@ -21,6 +21,7 @@ from enrollment import (
     letters,
     provisioning,
     rechecking,
+    reconciling,
     reminding,
     renewing,
     roster_fetching,
@@ -42,6 +43,20 @@ _TURN = timedelta(seconds=20)
 def provision_due() -> None:
     if _take_turns(provision_due, lambda: provisioning.settle_next(secret_of=secret_of, now=timezone.now)):
         _publish(send_letters)  # an account that is ready owes a letter
+
+
+@shared_task
+def compare_lists() -> None:
+    """Also what was asked for by hand, or has to be tried again."""
+    if reconciling.compare_next(secret_of=secret_of, now=timezone.now):
+        _publish(compare_lists)  # there may be another provider
+        ring()
+
+
+@shared_task
+def ask_for_comparisons() -> None:
+    if reconciling.ask_all(now=timezone.now()):
+        ring_for_comparisons()
 
 
 @shared_task
@@ -105,6 +120,7 @@ def sweep_people() -> None:
     people.forget_strangers(now=now)
     limits.forget(before=now - timedelta(days=2))
     tallies.forget(before=now - timedelta(days=14))
+    reconciling.forget(before=now - reconciling.KEPT_FOR)
     SessionStore.clear_expired()
 
 
@@ -116,6 +132,11 @@ def ring() -> None:
 def ring_for_rosters() -> None:
     """The same for a list that is to be fetched now, and not only at night."""
     _publish(fetch_rosters)
+
+
+def ring_for_comparisons() -> None:
+    """The same for a comparison with a provider that is to be made now."""
+    _publish(compare_lists)
 
 
 def _ring() -> None:

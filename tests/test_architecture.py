@@ -25,7 +25,7 @@ LAYERS = {
         " renewing lapsing using announcing prioritizing waiting_list cap cap_plan closing provisioning agreeing"
         " outcomes stuck alarming reminding scarcity merging merge_plan"
         " roster_uploading membership rosters people address_codes system_checks identities"
-        " rechecking roster_fetching"
+        " rechecking roster_fetching comparing reconciling repairing"
     ),
     "rules": "seats share_moves eligibility history scoping limits guessing fuse",
     "models": "models",
