@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -14,18 +13,17 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
 from catalog.models import Provider
-from enrollment import reconciling, repairing, tasks
+from enrollment import reconciling, tasks
 from enrollment.admin.base import ask, tell_when_busy
+from enrollment.admin.repairs import DECISIONS, decide, trust
 from enrollment.models import Difference, Reconciliation
 from enrollment.reports import differences
-from enrollment.repairing import CannotDecide, Decided
 from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, ScopedRelatedFilter, may, person
 
 DECIDERS = (Role.COORDINATOR, Role.OPERATOR)
-DECISIONS: dict[str, Callable[..., Decided]] = {"repair": repairing.repair, "leave": repairing.leave}
 
 
 @admin.register(Reconciliation)
@@ -93,15 +91,15 @@ class ReconciliationAdmin(ScopedAdmin):
             raise Http404
         kind, one = request.POST.get("kind", ""), request.POST.get("difference", "")
         if what == "trust":
-            _trust(request, run)
+            trust(request, run)
         elif one.isdecimal() and len(one) < 19:
-            _decide(request, run, what, ids=[int(one)])
+            decide(request, run, what, ids=[int(one)])
         elif kind not in Difference.Kind.values:
             raise Http404
         elif "sure" not in request.POST:
             return self._ask(request, run, what, kind)
         else:
-            _decide(request, run, what, kind=kind)
+            decide(request, run, what, kind=kind)
         return HttpResponseRedirect(reverse("admin:enrollment_reconciliation_change", args=[pk]))
 
     def _ask(self, request: HttpRequest, run: Reconciliation, what: str, kind: str) -> HttpResponse:
@@ -129,30 +127,3 @@ def _decides(request: HttpRequest) -> bool:
     if not may(request, DECIDERS):
         raise PermissionDenied
     return request.method == "POST"
-
-
-def _trust(request: HttpRequest, run: Reconciliation) -> None:
-    if reconciling.trust(run.pk, by=person(request), now=timezone.now()):
-        messages.success(request, _("From now on this list is trusted."))
-
-
-def _decide(request: HttpRequest, run: Reconciliation, what: str, **which: Any) -> None:
-    try:
-        decided = DECISIONS[what](run.pk, by=person(request), now=timezone.now(), **which)
-    except CannotDecide as refused:
-        messages.error(request, refused.obstacle.label)
-        return
-    for number, texts in ((decided.done, _DONE[what]), (decided.gone, _GONE)):
-        if number:
-            messages.success(request, ngettext(*texts, number) % {"count": number})
-    tasks.ring()
-
-
-_DONE = {
-    "repair": ("%(count)d difference is being repaired.", "%(count)d differences are being repaired."),
-    "leave": ("%(count)d difference is left as it is.", "%(count)d differences are left as they are."),
-}
-_GONE = (
-    "%(count)d was no longer so, and nothing was done about it.",
-    "%(count)d were no longer so, and nothing was done about them.",
-)
