@@ -213,7 +213,7 @@ def test_provider_that_fails_is_asked_again_and_at_last_a_person(
     now = LATER
     for attempt in range(1, reconciling.MOST_ATTEMPTS + 1):
         let_line_rest(now)
-        assert reconciling.compare_next(secret_of=secret_of, now=lambda: now)
+        assert reconciling.compare_next(secret_of=secret_of, now=lambda now=now: now)
         run.refresh_from_db()
         assert (run.attempts, run.trouble, run.finished_at) == (attempt, "server_error", None)
         now += timedelta(hours=1)
