@@ -14,7 +14,10 @@ from tests.platform_server import RunningPlatform
 pytestmark = pytest.mark.django_db
 
 
-def test_command_compares_and_counts(halle: Institution, platform: RunningPlatform) -> None:
+def test_command_compares_and_counts(
+    halle: Institution, platform: RunningPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SANDBOX_PLATFORM_TOKEN", platform.token)
     [account] = open_accounts(halle, 1)
     Outsider(platform).change(account.remote_id, active=False)
     out = StringIO()

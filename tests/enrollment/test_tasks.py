@@ -114,4 +114,6 @@ _NAMES = (
     "fetch_rosters",
     "sweep_seats",
     "sweep_people",
+    "compare_lists",
+    "ask_for_comparisons",
 )
