@@ -1,6 +1,6 @@
 """The lists are compared both ways; every test asks the training platform itself."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -16,6 +16,10 @@ from tests.platform_server import Kind, RunningPlatform
 
 pytestmark = pytest.mark.django_db
 Doubt = Reconciliation.Doubt
+
+
+def at(moment: datetime) -> reconciling.Clock:
+    return lambda: moment
 
 
 @pytest.fixture
@@ -207,13 +211,13 @@ def test_trusting_a_list_is_recorded_once(halle: Institution, outsider: Outsider
 def test_provider_that_fails_is_asked_again_and_at_last_a_person(
     accounts: list[ProviderAccount], platform: RunningPlatform
 ) -> None:
-    platform.fault(Kind.ERROR, seconds=0)
+    platform.fault(Kind.DOWN)
     run = reconciling.ask(provider_id=accounts[0].provider_id, by=None, now=LATER)
     assert run is not None
     now = LATER
     for attempt in range(1, reconciling.MOST_ATTEMPTS + 1):
         let_line_rest(now)
-        assert reconciling.compare_next(secret_of=secret_of, now=lambda now=now: now)
+        assert reconciling.compare_next(secret_of=secret_of, now=at(now))
         run.refresh_from_db()
         assert (run.attempts, run.trouble, run.finished_at) == (attempt, "server_error", None)
         now += timedelta(hours=1)
