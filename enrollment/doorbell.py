@@ -14,7 +14,7 @@ class Doorbell:
     The thread is started by the first ring in each process, so it survives a fork of the server.
     """
 
-    def __init__(self, publish: Callable[[], None]) -> None:
+    def __init__(self, publish: Callable[[], object]) -> None:
         self._publish = publish
         self._wanted = threading.Event()
         self._starting = threading.Lock()

@@ -5,9 +5,31 @@ from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 
+from django.db import connection
+
 from enrollment.models import Enrollment, Event, EventNote
 from enrollment.models.inserting import insert_each
 from libraries.models import User
+
+# On the path of the person's latest application at that provider, where it is an account of ours.
+_OF_DIFFERENCES = """
+INSERT INTO enrollment_event (at, kind, reason, actor_id, provider_id, old_value, new_value,
+    enrollment_id, card_id, pool_id, institution_id, priority, applied_at)
+SELECT %(now)s, %(kind)s, difference.kind, %(by)s, run.provider_id, run.id, difference.id,
+    latest.id, latest.card_id, latest.pool_id, latest.institution_id, latest.priority, latest.applied_at
+FROM enrollment_difference AS difference
+JOIN enrollment_reconciliation AS run ON run.id = difference.reconciliation_id
+LEFT JOIN enrollment_provideraccount AS account ON account.id = difference.account_id
+LEFT JOIN LATERAL (
+    SELECT mine.*, share.institution_id FROM enrollment_enrollment AS mine
+    JOIN enrollment_share AS share ON share.id = mine.share_id
+    JOIN enrollment_seatpool AS pool ON pool.id = mine.pool_id
+    JOIN catalog_programme AS programme ON programme.id = pool.programme_id
+    WHERE mine.user_id = account.user_id AND programme.provider_id = run.provider_id
+    ORDER BY mine.applied_at DESC, mine.id DESC LIMIT 1
+) AS latest ON true
+WHERE difference.id = ANY(%(ids)s) ORDER BY difference.id
+"""
 
 
 def record(
@@ -56,6 +78,13 @@ def record_each(
             priority=[each.priority for each in enrollments],
             applied_at=[each.applied_at for each in enrollments],
         )
+
+
+def record_differences(kind: Event.Kind, ids: Iterable[int], *, now: datetime, by: User) -> None:
+    """One event for each of these differences from a provider, in one statement: the comparison in `old_value`, the
+    difference in `new_value`."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OF_DIFFERENCES, {"kind": kind, "ids": list(ids), "now": now, "by": by.pk})
 
 
 def write(lines: Iterable[Event]) -> None:

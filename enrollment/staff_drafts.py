@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from catalog.models import Provider, ProviderLine
 from enrollment import reminding, scarcity
 from enrollment.drafting import Draft, one_line
-from enrollment.models import Event, Letter, ProviderAccount, SeatPool
+from enrollment.models import Event, Letter, ProviderAccount, Reconciliation, SeatPool
 from enrollment.reports import troubles
 from libraries import scoping
 from libraries.models import LibrarySystem, RosterSource
@@ -118,6 +118,22 @@ def provider_down(letter: Letter) -> Draft | None:
     )
 
 
+def lists_disagree(letter: Letter) -> Draft | None:
+    """Not sent once somebody trusts the list, or a newer one was compared."""
+    provider = _provider_of(letter)
+    finished = Reconciliation.objects.filter(provider=provider, finished_at__isnull=False).order_by("-pk")
+    run = finished.first() if provider else None
+    if provider is None or run is None or run.is_trusted or run.finished_at != letter.owed_at:
+        return None
+    name = one_line(provider.name)
+    return Draft(
+        subject=_("%(provider)s: the list of accounts is not trusted") % {"provider": name},
+        leads_to="admin:enrollment_reconciliation_change",
+        arguments=(run.pk,),
+        facts={"name": name, "run": run, "why": run.get_doubt_display()},
+    )
+
+
 def _provider_of(letter: Letter) -> Provider | None:
     """None where the reader does not follow the providers any more."""
     return letter.provider if scoping.may(letter.user, scoping.Role.OPERATOR, scoping.Role.COORDINATOR) else None
@@ -147,4 +163,5 @@ TO_STAFF: dict[Letter.Kind, Callable[[Letter], Draft | None]] = {
     Letter.Kind.ROSTER_STOPPED: roster_stopped,
     Letter.Kind.ACCOUNTS_STUCK: accounts_stuck,
     Letter.Kind.PROVIDER_DOWN: provider_down,
+    Letter.Kind.LISTS_DISAGREE: lists_disagree,
 }

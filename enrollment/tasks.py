@@ -24,6 +24,7 @@ from enrollment import (
     noticing,
     provisioning,
     rechecking,
+    reconciling,
     reminding,
     renewing,
     roster_fetching,
@@ -54,6 +55,20 @@ def settle_notices() -> None:
     """Not among the provider's: it asks no provider, and is not to wait for one."""
     if _take_turns(settle_notices, lambda _wake: noticing.settle_next(now=timezone.now)):
         _publish(provision_due)  # an account may have to be looked at
+
+
+@shared_task
+def compare_lists() -> None:
+    """Also what was asked for by hand, or has to be tried again."""
+    if reconciling.compare_next(secret_of=secret_of, now=timezone.now):
+        _publish(compare_lists)  # there may be another provider
+        ring()
+
+
+@shared_task
+def ask_for_comparisons() -> None:
+    if reconciling.ask_all(now=timezone.now()):
+        ring_for_comparisons()
 
 
 @shared_task
@@ -125,6 +140,7 @@ def sweep_people() -> None:
     limits.forget(before=now - timedelta(days=2))
     noticing.forget(now=now)
     tallies.forget(before=now - timedelta(days=14))
+    reconciling.forget(before=now - reconciling.KEPT_FOR)
     SessionStore.clear_expired()
 
 
@@ -135,17 +151,22 @@ def ring() -> None:
 
 def ring_for_rosters() -> None:
     """The same for a list that is to be fetched now, and not only at night."""
-    _publish(fetch_rosters)
+    _bell_for_rosters.ring()
 
 
 def ring_for_notices() -> None:
     """The same for what a provider has told."""
-    _notices_bell.ring()
+    _bell_for_notices.ring()
 
 
 def ring_for_erasures() -> None:
-    """As `ring`, for data that are to be erased."""
+    """The same for data that are to be erased."""
     _bell_for_erasures.ring()
+
+
+def ring_for_comparisons() -> None:
+    """The same for a comparison with a provider that is to be made now."""
+    _bell_for_comparisons.ring()
 
 
 def _ring() -> None:
@@ -163,17 +184,11 @@ def _publish(task: Any) -> bool:
     return True
 
 
-def _ring_for_notices() -> None:
-    _publish(settle_notices)
-
-
-def _ring_for_erasures() -> None:
-    _publish(erase_people)
-
-
 _bell = Doorbell(_ring)
-_notices_bell = Doorbell(_ring_for_notices)
-_bell_for_erasures = Doorbell(_ring_for_erasures)
+_bell_for_rosters = Doorbell(lambda: _publish(fetch_rosters))
+_bell_for_notices = Doorbell(lambda: _publish(settle_notices))
+_bell_for_erasures = Doorbell(lambda: _publish(erase_people))
+_bell_for_comparisons = Doorbell(lambda: _publish(compare_lists))
 
 
 def _take_turns(task: Any, work: Callable[[Callable[[], object]], bool]) -> bool:

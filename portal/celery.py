@@ -31,6 +31,7 @@ app.conf.update(
     task_default_queue="sweeps",
     task_routes={
         "enrollment.tasks.provision_due": {"queue": "provider"},
+        "enrollment.tasks.compare_lists": {"queue": "provider"},
         "enrollment.tasks.send_letters": {"queue": "mail"},
         "enrollment.tasks.recheck_cards": {"queue": "libraries"},
         "enrollment.tasks.fetch_rosters": {"queue": "libraries"},
@@ -42,6 +43,13 @@ app.conf.update(
             "schedule": 15.0,
             "options": {"expires": 15},
         },
+        # At night; what was asked for by hand, or did not succeed at first, is found by the minute.
+        "ask-for-comparisons": {
+            "task": "enrollment.tasks.ask_for_comparisons",
+            "schedule": crontab(minute="40", hour="3"),
+            "options": {"expires": 3600},
+        },
+        "compare-lists": {"task": "enrollment.tasks.compare_lists", "schedule": 60.0, "options": {"expires": 60}},
         "send-letters": {
             "task": "enrollment.tasks.send_letters",
             "schedule": 15.0,

@@ -26,6 +26,7 @@ LAYERS = {
         " outcomes stuck alarming reminding scarcity merging merge_plan"
         " roster_uploading membership rosters people address_codes system_checks provider_checks identities"
         " rechecking roster_fetching noticing erasing erasing_again erase_plan sessions"
+        " comparing reconciling repairing"
     ),
     "rules": "seats share_moves eligibility history scoping limits guessing fuse",
     "models": "models",

@@ -10,7 +10,8 @@ from enrollment.models.owed import OwedQuerySet, OwedWork
 
 
 class ReconciliationQuerySet(OwedQuerySet["Reconciliation"]):
-    pass
+    def trusted(self) -> ReconciliationQuerySet:
+        return self.filter(Q(doubt="") | Q(trusted_by__isnull=False), finished_at__isnull=False)
 
 
 class Reconciliation(OwedWork):
@@ -48,6 +49,10 @@ class Reconciliation(OwedWork):
 
     def __str__(self) -> str:
         return f"#{self.pk}"
+
+    @property
+    def is_trusted(self) -> bool:
+        return self.finished_at is not None and (not self.doubt or self.trusted_by_id is not None)
 
 
 class ListedAccount(models.Model):
@@ -119,3 +124,9 @@ class Difference(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk}"
+
+    @property
+    def differing(self) -> str:
+        """What differs, in words."""
+        words = {"email": _("email address"), "name": _("name"), "id": _("the provider's id")}
+        return ", ".join(str(words[field]) for field in self.fields.split() if field in words)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from enrollment import erasing, merge_plan, prioritizing, seats, using
-from enrollment.models import Enrollment, Event, Letter
+from enrollment.models import Difference, Enrollment, Event, Letter, Reconciliation
 from enrollment.reports import system_steps, troubles
 from libraries.models import Card, Institution, User
 
@@ -29,6 +29,8 @@ _WORDS = {
     **{choice.value: choice.label for choice in Card.Refusal},
     **{choice.value: choice.label for choice in Enrollment.EndReason},
     "good": gettext_lazy("Everything works."),  # of the test of a provider
+    **{choice.value: choice.label for choice in Difference.Kind},
+    **{f"list_{choice.value}": choice.label for choice in Reconciliation.Doubt},
     "roster_source": gettext_lazy("source of a list of cards"),
     "doubts_believed": gettext_lazy("the library system was right"),
     "doubts_forgotten": gettext_lazy("the library system was wrong: the cards are asked about again"),

@@ -147,4 +147,6 @@ _NAMES = (
     "sweep_seats",
     "sweep_people",
     "settle_notices",
+    "compare_lists",
+    "ask_for_comparisons",
 )

@@ -41,7 +41,7 @@ def pages_of(scene: Scene) -> list[str]:
         *(reverse(f"admin:{name}_add") for name in lists),
         *(
             reverse(f"admin:enrollment_{name}_changelist")
-            for name in ("enrollment", "seatpool", "share", "provideraccount", "letter", "event")
+            for name in ("enrollment", "seatpool", "share", "provideraccount", "letter", "event", "reconciliation")
         ),
         reverse("admin:libraries_roster_changelist"),
         reverse("admin:libraries_roster_upload"),
