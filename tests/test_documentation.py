@@ -144,7 +144,7 @@ def project_files() -> list[Path]:
     folders = (*FOLDERS, "tests", "benchmarks", "docs", "templates", "static", "requirements", ".ci")
     inside = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
     return [path for path in inside if "__pycache__" not in path.parts] + [
-        path for path in ROOT.iterdir() if path.is_file() and path.name != ".venv.log"
+        path for path in ROOT.iterdir() if path.is_file() and path.name not in (".venv.log", ".git")
     ]
 
 
