@@ -17,13 +17,12 @@ from random import Random
 from enrollment import provisioning
 from tests.factories import NOW
 from tests.faults import proxy as proxies
-from tests.faults.proxy import UNHEARD, Fault
-from tests.faults.seeded_checker import Finding, Kind, at_rest, kinds, told, told_early
+from tests.faults.seeded_checker import Finding, Kind, at_rest, told, told_early
 from tests.faults.seeded_workers import Fate, State, Worker
 from tests.faults.seeded_world import Member, Stage, World, make_world
 from tests.platform_server import TOKEN
 
-TURNS = (10, 18)
+TURNS = (8, 14)
 PEOPLE = (1, 2, 2, 3)
 FAULT_RATE = 0.3
 DEATHS, STALLS = 2, 3
@@ -197,7 +196,8 @@ class Run:
         if worker.broke is not None:
             self.found.append(Finding(Kind.BROKE, f"{worker.name}: {worker.broke!r}"))
             worker.broke = None
-        self._look_at_letters()
+        if worker.worked or worker.killed:
+            self._look_at_letters()
 
     def _look_at_letters(self) -> None:
         letters = self.world.letters()
