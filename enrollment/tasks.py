@@ -9,6 +9,7 @@ from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
+from catalog import tallies
 from enrollment import (
     asking_again,
     cap,
@@ -99,6 +100,7 @@ def sweep_people() -> None:
     now = timezone.now()
     people.forget_strangers(now=now)
     limits.forget(before=now - timedelta(days=2))
+    tallies.forget(before=now - timedelta(days=14))
     SessionStore.clear_expired()
 
 

@@ -7,12 +7,13 @@ from django.db import models
 
 
 class ProviderLine(models.Model):
-    """One row for each provider, shared by all workers; `catalog.line` alone writes it."""
+    """One row for each provider, shared by all workers; `catalog.line` and `catalog.breaker` write it."""
 
     provider = models.OneToOneField("catalog.Provider", on_delete=models.CASCADE, primary_key=True, related_name="line")
-    # --- The allowance ---
-    next_call_at = models.DateTimeField(null=True)
-    # Calls under way: for each the moment by which it is over at the latest, in microseconds since 1970.
+    # --- The allowance: moments in microseconds since 1970 ---
+    # When the last calls left or will leave, as many as are allowed in a second.
+    departures: ArrayField[list[int], list[int]] = ArrayField(models.BigIntegerField(), default=list)
+    # Calls under way: for each the moment by which it is over at the latest.
     under_way: ArrayField[list[int], list[int]] = ArrayField(models.BigIntegerField(), default=list)
     # The provider asked for a pause until then (429, 503 with Retry-After).
     paused_until = models.DateTimeField(null=True)
@@ -22,6 +23,10 @@ class ProviderLine(models.Model):
     down_since = models.DateTimeField(null=True)
     next_probe_at = models.DateTimeField(null=True)
     probes = models.PositiveIntegerField(default=0)  # since it went down
+    # A probe was granted, and its call has not left yet.
+    probing = models.BooleanField(default=False)
+    # How often it went down or came back: a call that began before tells nothing of how things are now.
+    epoch = models.PositiveIntegerField(default=0)
     # --- What people read ---
     last_success_at = models.DateTimeField(null=True)
     last_trouble_at = models.DateTimeField(null=True)
@@ -36,7 +41,7 @@ class ProviderLine(models.Model):
 
 class CallTally(models.Model):
     """Calls of one minute that ended alike, by how long they took: `buckets` is a count for each of
-    `catalog.line.BUCKETS`."""
+    `catalog.tallies.BUCKETS`."""
 
     provider = models.ForeignKey("catalog.Provider", on_delete=models.CASCADE, related_name="tallies")
     minute = models.DateTimeField()

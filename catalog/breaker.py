@@ -1,0 +1,226 @@
+"""Whether a provider is called at all: after several failures in a row it is left alone, but for single probes.
+
+What is known stands in the provider's row (`ProviderLine`), shared by all workers. The turns that calls take are in
+`catalog.line`; what a call that has ended says of the line is written here, in one statement with the count of calls.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from django.db import connection
+from django.db.models import F, Q
+
+from catalog.models import ProviderLine
+from catalog.provider.errors import ProviderError, Refused, Unclear, Unreachable
+from catalog.tallies import BUCKETS, bucket_of
+
+logger = logging.getLogger(__name__)
+
+# So many failures one after another, whichever workers met them.
+MOST_FAILURES = 5
+# Refusals that every other call would meet as well: a person has to look, and no row is to blame.
+PROVIDER_WIDE = frozenset({"bad_token", "no_secret", "bad_address", "redirected", "unknown_kind"})
+# The other side answered; what it said concerns one account.
+_ANSWERS = frozenset({"changed_meanwhile", "gone"})
+FIRST_WAIT, LONGEST_WAIT = 15.0, 300.0
+# Within this time the call of a probe that was granted has left; else another one is granted.
+PROBE_LEASE = timedelta(seconds=30)
+# A caller who would wait longer for its turn than this need not ask.
+_LONGEST_LINE = timedelta(seconds=2)
+# A line that was never down does not begin slowly: so many successes allow any number of calls at once.
+_NOT_SLOW = 100
+
+_MAKE = """
+INSERT INTO catalog_providerline (provider_id, departures, under_way, failures, successes, probes, probing, epoch,
+                                  last_trouble)
+SELECT id, '{}', '{}', 0, %(successes)s, 0, false, 0, '' FROM catalog_provider WHERE id = %(provider)s
+ON CONFLICT DO NOTHING
+"""
+
+# Whoever holds the line's row also counts the call: two that end at once cannot meet in another order. A call that
+# began in another epoch, before the provider went down or came back, changes nothing but the counts. Everything is
+# decided from the locked row: the row that UPDATE finds may be older.
+_NOTE = """
+WITH locked AS MATERIALIZED (
+    SELECT * FROM catalog_providerline WHERE provider_id = %(provider)s FOR NO KEY UPDATE
+), known AS MATERIALIZED (
+    SELECT locked.*, clock_timestamp() AS at, down_since IS NOT NULL AS down,
+        coalesce(%(epoch)s, epoch) = epoch AS fresh
+    FROM locked
+), judged AS MATERIALIZED (
+    SELECT known.*,
+        fresh AND NOT down AND %(bad)s AND (%(wide)s OR failures + 1 >= %(most)s) AS goes_down,
+        fresh AND down AND %(bad)s AS stays_down,
+        fresh AND down AND %(good)s AS comes_back,
+        %(first_wait)s * least(power(2, least(probes, 20)), %(most_doubled)s) * %(jitter)s AS wait
+    FROM known
+), tally AS (
+    INSERT INTO catalog_calltally AS tally (provider_id, minute, outcome, count, buckets)
+    SELECT provider_id, date_trunc('minute', at), %(code)s, 1, %(buckets)s FROM judged WHERE %(counts)s
+    ON CONFLICT (provider_id, minute, outcome)
+    DO UPDATE SET count = tally.count + 1, buckets[%(bucket)s] = tally.buckets[%(bucket)s] + 1
+)
+UPDATE catalog_providerline AS line SET
+    under_way = array_remove(judged.under_way, %(place)s),
+    failures = CASE WHEN NOT fresh THEN judged.failures WHEN %(good)s THEN 0
+        WHEN %(bad)s THEN judged.failures + 1 ELSE judged.failures END,
+    successes = CASE WHEN goes_down OR comes_back THEN 0
+        WHEN fresh AND %(good)s THEN least(judged.successes + 1, %(not_slow)s) ELSE judged.successes END,
+    down_since = CASE WHEN goes_down THEN at WHEN comes_back THEN NULL ELSE judged.down_since END,
+    next_probe_at = CASE WHEN goes_down THEN at + %(first_wait)s * %(jitter)s * interval '1 second'
+        WHEN stays_down THEN at + wait * interval '1 second'
+        WHEN comes_back THEN NULL ELSE judged.next_probe_at END,
+    probes = CASE WHEN goes_down OR comes_back THEN 0 ELSE judged.probes END,
+    probing = judged.probing AND NOT (goes_down OR stays_down OR comes_back),
+    epoch = judged.epoch + CASE WHEN goes_down OR comes_back THEN 1 ELSE 0 END,
+    paused_until = greatest(judged.paused_until, at + %(pause)s * interval '1 second'),
+    last_success_at = CASE WHEN %(good)s THEN at ELSE judged.last_success_at END,
+    last_trouble_at = CASE WHEN %(trouble)s THEN at ELSE judged.last_trouble_at END,
+    last_trouble = CASE WHEN %(trouble)s THEN %(code)s ELSE judged.last_trouble END,
+    down_told_at = CASE WHEN comes_back THEN NULL ELSE judged.down_told_at END
+FROM judged, set_config('synchronous_commit', 'off', true)
+WHERE line.provider_id = judged.provider_id
+RETURNING goes_down, comes_back
+"""
+
+
+class Admission(Enum):
+    """OPEN: calls go as usual. PROBE: the provider is down, and this one asker may try it with one call. CLOSED: not
+    now."""
+
+    OPEN = "open"
+    PROBE = "probe"
+    CLOSED = "closed"
+
+
+class Effect(Enum):
+    GOOD = "good"
+    BAD = "bad"
+    WIDE = "wide"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of a call: what is counted (`code`, empty when it was answered as hoped), what it does to the breaker, and the
+    pause that the provider asked for, in seconds."""
+
+    code: str
+    effect: Effect
+    pause: float | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """A call's own among those under way. Moments in microseconds since 1970."""
+
+    until: int
+    leaves: int
+    epoch: int
+
+
+def judge(error: ProviderError | None) -> Outcome:
+    if error is None:
+        return Outcome("", Effect.GOOD)
+    if isinstance(error, Refused):
+        return Outcome(error.code, Effect.WIDE if error.code in PROVIDER_WIDE else Effect.GOOD)
+    if isinstance(error, Unclear) and error.code in _ANSWERS:
+        return Outcome(error.code, Effect.GOOD)
+    if isinstance(error, Unreachable | Unclear):
+        return Outcome(error.code, Effect.BAD, error.after)
+    return Outcome(error.code, Effect.NONE, error.after)
+
+
+# --- Asked before work is claimed ---
+
+
+def admits(provider_id: int, *, now: datetime) -> Admission:
+    """Whether it is worth while to claim work for this provider. Ask only when there is some: a PROBE is granted to one
+    asker alone, and the next only when its time is over. Also CLOSED while the provider wants a pause, or more calls
+    wait for their turns than will leave soon."""
+    line = ProviderLine.objects.filter(pk=provider_id).first()
+    if line is None:
+        return Admission.OPEN
+    if line.down_since is not None:
+        return Admission.PROBE if _grant_probe(provider_id, now) else Admission.CLOSED
+    soon = now + _LONGEST_LINE
+    last = max(line.departures, default=0)
+    waits = (line.paused_until is not None and line.paused_until > soon) or last > soon.timestamp() * 1_000_000
+    return Admission.CLOSED if waits else Admission.OPEN
+
+
+def _grant_probe(provider_id: int, now: datetime) -> bool:
+    calm = Q(paused_until=None) | Q(paused_until__lte=now)
+    due = ProviderLine.objects.filter(calm, pk=provider_id, down_since__isnull=False, next_probe_at__lte=now)
+    return bool(due.update(next_probe_at=now + PROBE_LEASE, probes=F("probes") + 1, probing=True))
+
+
+def retry_now(provider_id: int, *, now: datetime) -> bool:
+    """Somebody wants a provider that is down, or wants a pause, to be tried at once: the next asker gets a probe. Says
+    whether that changes anything: not while a probe is out, or calls are under way that began before."""
+    line = ProviderLine.objects.filter(pk=provider_id).first()
+    if line is None:
+        return False
+    if line.down_since is None:
+        return bool(ProviderLine.objects.filter(pk=provider_id, paused_until__gt=now).update(paused_until=None))
+    out = line.probing and line.next_probe_at is not None and line.next_probe_at > now
+    if out or any(moment > now.timestamp() * 1_000_000 for moment in line.under_way):
+        return False
+    unchanged = ProviderLine.objects.filter(
+        pk=provider_id, epoch=line.epoch, probes=line.probes, down_since__isnull=False
+    )
+    return bool(unchanged.update(next_probe_at=now, paused_until=None, probing=False))
+
+
+# --- Written when a call has ended ---
+
+
+def report(provider_id: int, error: ProviderError) -> None:
+    """What was found before any call: no secret in the environment, no client of this kind."""
+    make(provider_id)
+    _note(provider_id, judge(error), place=None, seconds=None)
+
+
+def note(provider_id: int, outcome: Outcome, *, place: Place, seconds: float) -> None:
+    """A call has ended: its place is free, and how it went is known."""
+    _note(provider_id, outcome, place=place, seconds=seconds)
+
+
+def make(provider_id: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_MAKE, {"provider": provider_id, "successes": _NOT_SLOW})
+
+
+def _note(provider_id: int, outcome: Outcome, *, place: Place | None, seconds: float | None) -> None:
+    bucket = bucket_of((seconds or 0.0) * 1000)
+    facts = {
+        "provider": provider_id,
+        "place": place.until if place else 0,
+        "epoch": place.epoch if place else None,
+        "code": outcome.code[:50],
+        "good": outcome.effect == Effect.GOOD,
+        "bad": outcome.effect in (Effect.BAD, Effect.WIDE),
+        "wide": outcome.effect == Effect.WIDE,
+        "trouble": outcome.effect in (Effect.BAD, Effect.WIDE) or outcome.pause is not None,
+        "pause": outcome.pause,
+        "counts": seconds is not None,
+        "bucket": bucket + 1,
+        "buckets": [int(each == bucket) for each in range(len(BUCKETS) + 1)],
+        "most": MOST_FAILURES,
+        "not_slow": _NOT_SLOW,
+        "first_wait": FIRST_WAIT,
+        "most_doubled": LONGEST_WAIT / FIRST_WAIT,
+        "jitter": random.uniform(0.75, 1.0),  # spreads the tries, guards nothing
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_NOTE, facts)
+        changed = cursor.fetchone()
+    if changed and changed[0]:
+        logger.error("provider %s is left alone: %s", provider_id, outcome.code)
+    elif changed and changed[1]:
+        logger.warning("provider %s is back", provider_id)
