@@ -17,13 +17,15 @@ from random import Random
 from enrollment import provisioning
 from tests.factories import NOW
 from tests.faults import proxy as proxies
-from tests.faults.seeded_checker import Finding, Kind, at_rest, told, told_early
+from tests.faults.seeded_checker import Finding, Kind, at_rest, over_limit, told, told_early
+from tests.faults.seeded_clock import Clock
 from tests.faults.seeded_workers import Fate, State, Worker
 from tests.faults.seeded_world import Member, Stage, World, make_world
 from tests.platform_server import TOKEN
 
 TURNS = (8, 14)
 PEOPLE = (1, 2, 2, 3)
+CALLS_PER_SECOND, CALLS_AT_ONCE = (1, 2, 5, 50), (1, 2, 3)
 FAULT_RATE = 0.3
 DEATHS, STALLS = 2, 3
 # By the kind of step: how often a worker dies there, or stalls.
@@ -39,7 +41,6 @@ def secret_of(name: str) -> str:
 class Run:
     stage: Stage
     seed: int
-    now: datetime = NOW
     calm: bool = False
     history: list[str] = field(default_factory=list)
     found: list[Finding] = field(default_factory=list)
@@ -47,12 +48,24 @@ class Run:
 
     def __post_init__(self) -> None:
         self.dice = Random(self.seed)
-        self.world: World = make_world(self.stage, self.dice.choice(PEOPLE))
+        people, at_once = self.dice.choice(PEOPLE), self.dice.choice(CALLS_AT_ONCE)
+        self.per_second = self.dice.choice(CALLS_PER_SECOND)
+        self.world: World = make_world(self.stage, people, per_second=self.per_second, at_once=at_once)
         self.deaths, self.stalls, self.told = DEATHS, STALLS, 0
         self.came_late = False
         # Accounts whose creation may reach the provider whenever it likes, whatever has become of the person since.
         self.late_creations: set[str] = set()
+        # Calls whose worker slept in its turn, where no limiter can wake it.
+        self.belated: set[int] = set()
         self._passed = 0
+
+    @property
+    def clock(self) -> Clock:
+        return self.stage.clock
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.now
 
     # --- The whole ---
 
@@ -61,7 +74,7 @@ class Run:
         proxy = self.stage.proxy
         proxy.history.clear()
         proxy.late.clear()
-        proxy.clock = lambda: self.now
+        proxy.clock = self.clock
         proxy.plan = proxies.seeded(self.seed, rate=FAULT_RATE)
         for member in self.world.members:
             self._wish(member, self.world.give_seat)
@@ -135,11 +148,13 @@ class Run:
         self._tell(f"{member.name}: seat {member.has_seat}, erased {member.is_erased}, now {member.data}")
 
     def _begin(self, worker: Worker) -> None:
-        worker.begin(lambda: provisioning.settle_next(secret_of=secret_of, now=lambda: self.now), self._fate)
+        worker.begin(lambda: provisioning.settle_next(secret_of=secret_of, now=self.clock), self._fate)
         self._look_at(worker, "works")
 
     def _go_on(self, worker: Worker) -> None:
         dies = not self.calm and self.dice.random() < 0.25
+        if worker.stalled_at.startswith("before") and not dies:
+            self.belated.add(self.stage.proxy.next_number)
         worker.go_on(killed=dies)
         self._look_at(worker, "goes on")
 
@@ -150,7 +165,7 @@ class Run:
         self._pass(provisioning.LEASE + timedelta(seconds=1))
 
     def _pass(self, time: timedelta) -> None:
-        self.now += time
+        self.clock.move(time.total_seconds())
         self._tell(f"{time.total_seconds():.1f} s pass")
 
     def _deliver_late(self) -> None:
@@ -221,6 +236,9 @@ class Run:
             for each, member in zip(ours, self.world.members, strict=True)
         }
         self.found += told(self.world.seats(), ready)
+        in_time = [each for each in self.stage.proxy.history if each.number not in self.belated]
+        moments = [(passage.at - NOW).total_seconds() for passage in in_time]
+        self.found += over_limit(moments, per_second=self.per_second)
 
     def _tell(self, what: str) -> None:
         self.history.append(f"{(self.now - NOW).total_seconds():9.2f}  {what}")

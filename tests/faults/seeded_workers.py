@@ -20,10 +20,13 @@ from django.db import connection
 
 from outgoing import http
 from tests.faults.proxy import ENDLESS, UNHEARD, FaultProxy
+from tests.faults.seeded_clock import PATH, Clock
 
 # How long a worker waits for an answer that never comes; of all others it waits as long as in earnest.
 IMPATIENT = 0.03
 PATIENCE = 60.0
+# What either takes in the time of the run.
+ANSWERS, TIMES_OUT = 0.2, 12.0
 
 
 class Fate(Enum):
@@ -48,8 +51,8 @@ Work = Callable[[], bool]
 
 
 class Worker:
-    def __init__(self, name: str, proxy: FaultProxy) -> None:
-        self.name, self._proxy = name, proxy
+    def __init__(self, name: str, proxy: FaultProxy, clock: Clock) -> None:
+        self.name, self._proxy, self._clock = name, proxy, clock
         self.state = State.IDLE
         self.stalled_at = ""
         self.request: requests.Request | None = None  # what it is about to send, or has sent
@@ -96,6 +99,8 @@ class Worker:
 
     def _run(self) -> None:
         _current.worker = self
+        with connection.cursor() as cursor:
+            cursor.execute(PATH)
         with connection.execute_wrapper(self._statement):
             while self._go.acquire() and self._work is not None:
                 try:
@@ -139,6 +144,7 @@ class Worker:
             answer: http.Response | http.RequestFailed = _send(session, request, bounds)
         except http.RequestFailed as error:
             answer = error
+        self._clock.move(TIMES_OUT if fault in ENDLESS else ANSWERS)
         if was_away:  # it was refused a connection; whoever comes next is not
             self._proxy.come_back()
         if fault in ENDLESS and fault not in UNHEARD:
@@ -163,9 +169,9 @@ def _send_of_whoever_works(session: requests.Session, request: requests.Request,
 
 
 @contextmanager
-def workers(number: int, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Worker]]:
+def workers(number: int, proxy: FaultProxy, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Worker]]:
     monkeypatch.setattr(http, "send", _send_of_whoever_works)
-    staff = [Worker(f"worker {name}", proxy) for name in range(number)]
+    staff = [Worker(f"worker {name}", proxy, clock) for name in range(number)]
     try:
         yield staff
     finally:

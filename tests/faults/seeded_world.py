@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from catalog.models import Provider
+from catalog.models import Provider, ProviderLine
 from catalog.provider.scim import LANGUAGES
 from enrollment import ending, seats
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount, SeatPool, Share
@@ -20,6 +20,7 @@ from libraries.models import Card, Library, User
 from tests.factories import NOW, make_institution, make_library, make_programme, make_provider
 from tests.faults.proxy import FaultProxy
 from tests.faults.seeded_checker import Ours, Seat, Theirs
+from tests.faults.seeded_clock import Clock
 from tests.faults.seeded_workers import Worker
 from tests.platform_server import RunningPlatform
 
@@ -32,6 +33,7 @@ class Stage:
 
     platform: RunningPlatform
     proxy: FaultProxy
+    clock: Clock
     staff: list[Worker]
     provider: Provider
     pool: SeatPool
@@ -40,7 +42,7 @@ class Stage:
     numbers: count[int] = field(default_factory=lambda: count(1))
 
 
-def make_stage(platform: RunningPlatform, proxy: FaultProxy, staff: list[Worker]) -> Stage:
+def make_stage(platform: RunningPlatform, proxy: FaultProxy, clock: Clock, staff: list[Worker]) -> Stage:
     """A pool so large that it is never the matter."""
     provider = make_provider(base_url=f"http://127.0.0.1:{proxy.port}/v2")
     library = make_library("Halle", make_institution("halle"))
@@ -48,7 +50,7 @@ def make_stage(platform: RunningPlatform, proxy: FaultProxy, staff: list[Worker]
     SeatPool.objects.filter(pk=pool.pk).update(taken=ROOM // 2)
     Share.objects.filter(pool=pool).update(taken=ROOM // 2)
     pool.refresh_from_db(fields=["taken"])
-    return Stage(platform, proxy, staff, provider, pool, pool.shares.get(), library)
+    return Stage(platform, proxy, clock, staff, provider, pool, pool.shares.get(), library)
 
 
 @dataclass
@@ -185,11 +187,14 @@ class World:
         return list(ProviderAccount.objects.filter(user_id__in=self.user_ids))
 
 
-def make_world(stage: Stage, people: int) -> World:
-    """At a provider that holds no accounts yet."""
+def make_world(stage: Stage, people: int, *, per_second: int, at_once: int) -> World:
+    """At a provider that holds no accounts yet, and was never called."""
+    stage.clock.set(NOW)
+    Provider.objects.filter(pk=stage.provider.pk).update(calls_per_second=per_second, calls_at_once=at_once)
     storage = stage.platform.server.platform.storage
     with storage.lock:
         storage.resources = []
+    ProviderLine.objects.all().delete()
     names = [f"member{next(stage.numbers)}" for _ in range(people)]
     users = User.objects.bulk_create(
         User(email=f"{name}@example.test", password="!", first_name="Ada", last_name="Peeters") for name in names

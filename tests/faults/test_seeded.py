@@ -15,6 +15,7 @@ import pytest
 
 from tests.faults.proxy import Fault, fault_proxy
 from tests.faults.seeded import Run
+from tests.faults.seeded_clock import simulated_clock
 from tests.faults.seeded_workers import workers
 from tests.faults.seeded_world import Stage, make_stage
 from tests.platform_server import running_platform
@@ -31,9 +32,10 @@ def stage(transactional_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with (
         running_platform(tmp_path / "accounts.jsonl") as platform,
         fault_proxy(platform.server.server_port) as proxy,
-        workers(3, proxy, monkeypatch) as staff,
+        simulated_clock(monkeypatch) as clock,
+        workers(3, proxy, clock, monkeypatch) as staff,
     ):
-        yield make_stage(platform, proxy, staff)
+        yield make_stage(platform, proxy, clock, staff)
 
 
 @pytest.mark.parametrize("part", range(PARTS))
