@@ -32,6 +32,7 @@ FIRST_WAIT, LONGEST_WAIT = 15.0, 300.0
 PROBE_LEASE = timedelta(seconds=30)
 # A caller who would wait longer for its turn than this need not ask.
 _LONGEST_LINE = timedelta(seconds=2)
+_NEVER_SO_LONG = timedelta(seconds=10)
 # A line that was never down does not begin slowly: so many successes allow any number of calls at once.
 _NOT_SLOW = 100
 
@@ -149,7 +150,9 @@ def admits(provider_id: int, *, now: datetime) -> Admission:
     if line.down_since is not None:
         return Admission.PROBE if _grant_probe(provider_id, now) else Admission.CLOSED
     soon = now + _LONGEST_LINE
-    last = max(line.departures, default=0)
+    # One further ahead than anybody waits was written by a clock that has been set back since.
+    ahead = (soon + _NEVER_SO_LONG).timestamp() * 1_000_000
+    last = max((moment for moment in line.departures if moment < ahead), default=0)
     waits = (line.paused_until is not None and line.paused_until > soon) or last > soon.timestamp() * 1_000_000
     return Admission.CLOSED if waits else Admission.OPEN
 

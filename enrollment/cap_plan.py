@@ -201,7 +201,7 @@ def foresee(plan: Plan, at: Before, *, now: datetime) -> Preview:
     return Preview(limit, at.pool.taken, after, fingerprint, obstacle(plan, at), seconds)
 
 
-def _seconds(pool: SeatPool, seated: int) -> int | None:
+def _seconds(pool: SeatPool, seated: int) -> int:
     """Those who wait for an account already come first: at this provider, for whichever programme."""
     provider = Provider.objects.get(programmes__pool=pool)
     owed = ProviderAccount.objects.owed().filter(provider=provider, stuck_at=None).count()

@@ -80,18 +80,13 @@ def _hand_over(message: EmailMultiAlternatives, letter: Letter, now: Callable[[]
             connection.open()
         except OSError as error:
             raise _Unreachable from error
-        if _renew(letter, now()):
+        # A last look before the letter leaves: whoever slept past the lease must not send what another has sent.
+        if Letter.objects.renew(letter, now=now(), lease=LEASE):
             connection.send_messages([message])
     finally:
         # The letter is sent or it is not; a goodbye that fails changes neither.
         with contextlib.suppress(OSError):
             connection.close()
-
-
-def _renew(letter: Letter, now: datetime) -> bool:
-    """A last look before the letter leaves: whoever slept past the lease must not send what another has sent."""
-    mine = Letter.objects.filter(pk=letter.pk, lease_token=letter.lease_token)
-    return bool(mine.update(lease_until=now + LEASE))
 
 
 def _later(letter: Letter, trouble: str, now: datetime, *, counts: bool = True) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from catalog import tallies
 from enrollment import (
+    agreeing,
     asking_again,
     cap,
     closing,
@@ -74,6 +75,7 @@ def sweep_seats() -> None:
         using.remind,
         reminding.remind_libraries,
         scarcity.announce_scarcity,
+        agreeing.owe_changes,
     )
     if sum([_swept(step) for step in steps]):
         ring()

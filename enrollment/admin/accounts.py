@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from enrollment import provisioning
+from enrollment import stuck
 from enrollment.admin.stuck import Remedy, StuckAdmin, StuckFilter
 from enrollment.models import ProviderAccount
 from enrollment.reports import timeline
@@ -23,7 +23,7 @@ class AccountAdmin(StuckAdmin):
     institution_path = ""
     viewers = CENTRAL
     healers = (Role.COORDINATOR, Role.OPERATOR)
-    remedies = {"try_again": Remedy(_("Try again"), "refresh-cw", provisioning.try_again, _retried)}
+    remedies = {"try_again": Remedy(_("Try again"), "refresh-cw", stuck.try_again, _retried)}
     list_display = ("account", "provider", "must_be_active", "seen", "seen_at", "attempts", "stuck_at", "went_wrong")
     list_filter = (StuckFilter, "seen", ("provider", ScopedRelatedFilter))
     list_select_related = ("provider",)

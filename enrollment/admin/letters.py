@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from enrollment import letters
-from enrollment.admin.base import link_to_application
+from enrollment import letters, stuck
+from enrollment.admin.base import Text, link_to_application
 from enrollment.admin.stuck import Remedy, StuckAdmin, StuckFilter
 from enrollment.models import Letter
 from enrollment.reports import timeline
+from libraries.models import User
 from libraries.scoped_admin import Role
 
 
@@ -22,6 +25,14 @@ def _dropped(count: int) -> str:
     return text % {"count": count}
 
 
+def _try_again(pk: int, *, by: User, now: datetime) -> Text | None:
+    return None if letters.try_again(pk, by=by, now=now) else stuck.Obstacle.NOT_STUCK.label
+
+
+def _give_up(pk: int, *, by: User, now: datetime) -> Text | None:
+    return None if letters.give_up(pk, by=by, now=now) else stuck.Obstacle.NOT_STUCK.label
+
+
 @admin.register(Letter)
 class LetterAdmin(StuckAdmin):
     """Which letter, owed since when and sent when; what it says, and to whom, is told by the application.
@@ -32,11 +43,11 @@ class LetterAdmin(StuckAdmin):
     institution_path = "enrollment__share__institution"
     healers = (Role.LIBRARIAN, Role.COORDINATOR, Role.OPERATOR)
     remedies = {
-        "try_again": Remedy(_("Try again"), "refresh-cw", letters.try_again, _retried),
-        "give_up": Remedy(_("Do not send it"), "x", letters.give_up, _dropped),
+        "try_again": Remedy(_("Try again"), "refresh-cw", _try_again, _retried),
+        "give_up": Remedy(_("Do not send it"), "x", _give_up, _dropped),
     }
     list_display = ("kind", "about", "owed_at", "sent_at", "dropped_at", "attempts", "stuck_at", "went_wrong")
-    list_select_related = ("pool__programme", "institution")
+    list_select_related = ("pool__programme", "institution", "provider")
     list_filter = (StuckFilter, "kind")
     ordering = ("-owed_at", "-pk")
     fields = ("kind", "about", "owed_at", "sent_at", "dropped_at", "due_at", "attempts", "stuck_at", "went_wrong")
@@ -44,9 +55,9 @@ class LetterAdmin(StuckAdmin):
 
     @admin.display(description=_("about"), ordering="enrollment_id")
     def about(self, row: Letter) -> str:
-        """The application; of a letter to staff, the programme or the institution."""
-        staffs = row.pool.programme.name if row.pool else row.institution.name if row.institution else ""
-        return link_to_application(row.enrollment_id) or staffs
+        """The application; of a letter to staff, the programme, the institution or the provider."""
+        staffs = row.pool.programme if row.pool else row.institution or row.provider
+        return link_to_application(row.enrollment_id) or (staffs.name if staffs else "")
 
     @admin.display(description=_("what went wrong"), ordering="trouble")
     def went_wrong(self, row: Letter) -> str:

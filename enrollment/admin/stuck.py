@@ -22,8 +22,8 @@ from libraries.scoped_admin import NOBODY, ScopedAdmin, may, person
 
 
 class Operation(Protocol):
-    def __call__(self, pk: int, *, by: User, now: datetime) -> bool:
-        """Says whether the row was stuck."""
+    def __call__(self, pk: int, *, by: User, now: datetime) -> Text | None:
+        """Says why the row was left as it was, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class StuckAdmin(ScopedAdmin):
         remedy, by = self.remedies[name], person(request)
 
         def act(pk: int) -> Text | None:
-            return None if remedy.operation(pk, by=by, now=timezone.now()) else _("It was not stuck.")
+            return remedy.operation(pk, by=by, now=timezone.now())
 
         act_on_each(request, ids, act, done=remedy.done)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
-from uuid import uuid4
+from typing import Any, ClassVar, TypeVar
 
-from django.db import models, transaction
+from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
@@ -21,7 +21,22 @@ def address_is_proved() -> Q:
     return ~Q(models.Exists(User.objects.filter(pk=models.OuterRef("user_id"), address_proved_at=None)))
 
 
+# Chosen and locked once; who is locked is at work with it or being claimed by another.
+_CLAIM = """
+WITH chosen AS MATERIALIZED ({chosen} FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE {table} AS mine
+SET lease_token = gen_random_uuid(), lease_until = %s, attempts = mine.attempts + 1{writes}
+FROM chosen WHERE mine.id = chosen.id RETURNING mine.*{tells}
+"""
+_WRITES_FIRST = ", {0} = coalesce(mine.{0}, %s)"
+_TELLS_FIRST = ", chosen.{0} IS NULL AS is_first_claim"
+
+
 class OwedQuerySet(models.QuerySet[W]):
+    # The column that keeps when a row was claimed for the first time, where there is one; then a claimed row says
+    # whether that was now (`is_first_claim`).
+    first_claim: ClassVar[str | None] = None
+
     def owed(self) -> OwedQuerySet[W]:
         return self.filter(due_at__isnull=False)
 
@@ -43,19 +58,22 @@ class OwedQuerySet(models.QuerySet[W]):
         result: datetime | None = waiting.aggregate(oldest=models.Min("due_at"))["oldest"]
         return result
 
-    def claim(self, *, now: datetime, lease: timedelta) -> W | None:
-        """Take one due row under a lease, or None.
+    def claim(self, *, now: datetime, lease: timedelta, order: Sequence[str] = ("due_at", "pk")) -> W | None:
+        """Take one due row under a lease, the first in this order, or None; in one statement.
 
         Attempts are counted here, in the claim, so that work which kills its worker counts too. The row's
         `lease_token` fences the outcome: `publish` by an older holder changes nothing.
         """
-        with transaction.atomic():
-            row = self.due(now).order_by("due_at", "pk").select_for_update(skip_locked=True, no_key=True).first()
-            if row is None:
-                return None
-            row.lease_token, row.lease_until, row.attempts = uuid4(), now + lease, row.attempts + 1
-            row.save(update_fields=["lease_token", "lease_until", "attempts"])
-        return row
+        first = self.first_claim
+        due = self.due(now).order_by(*order).values("id", *([first] if first else []))[:1]
+        chosen, values = due.query.sql_with_params()
+        writes, tells = (_WRITES_FIRST.format(first), _TELLS_FIRST.format(first)) if first else ("", "")
+        sql = _CLAIM.format(chosen=chosen, table=self.model._meta.db_table, writes=writes, tells=tells)
+        return next(iter(self.raw(sql, [*values, now + lease, *([now] if first else [])])), None)
+
+    def renew(self, row: W, *, now: datetime, lease: timedelta) -> bool:
+        """The lease lasts longer, if it is still ours; say whether it is."""
+        return bool(self.filter(pk=row.pk, lease_token=row.lease_token).update(lease_until=now + lease))
 
     def publish(self, row: W, *, due_at: datetime | None, **outcome: Any) -> bool:
         """Write an outcome and give the lease back, if it is still ours; say whether it was.

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from django.db import connection, models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from catalog.models import Provider, ProviderLine
 from enrollment.models.owed import OwedQuerySet, OwedWork, address_is_proved
 
 # Locked in the order of the people's ids, whichever were there before. What `OwedWork.debt` says, in SQL. Where the
@@ -29,10 +30,41 @@ ON CONFLICT (user_id, provider_id) DO UPDATE SET
 
 
 class ProviderAccountQuerySet(OwedQuerySet["ProviderAccount"]):
+    first_claim = "first_claimed_at"
+
     def unblocked(self) -> OwedQuerySet[ProviderAccount]:
         """No account is opened for an address that nobody has proved: it would be a stranger's, if it was mistyped. As
         soon as it is proved, what waited is due."""
         return self.owed().filter(Q(must_be_active=False) | address_is_proved())
+
+    def tried(self) -> ProviderAccountQuerySet:
+        """Claimed since it was owed, and not settled: it failed, and has waited since, or its worker died."""
+        return self.filter(attempts__gt=0)
+
+    def untried(self) -> ProviderAccountQuerySet:
+        return self.filter(attempts=0)
+
+    def claim_of(self, provider: Provider, *, now: datetime, lease: timedelta) -> ProviderAccount | None:
+        """What was tried comes first, as soon as it is due again: it had its turn before, and is never many. The others
+        come in their turns. Each kind is found by an index of its own, so that nobody reads past those that are not
+        due."""
+        theirs = self.filter(provider=provider)
+        turns = ("-turn_at", "-pk") if provider.opens_first == provider.OpensFirst.NEWEST else ("turn_at", "pk")
+        account = theirs.tried().claim(now=now, lease=lease)
+        account = account or theirs.untried().claim(now=now, lease=lease, order=turns)
+        if account is not None:
+            account.provider = provider
+        return account
+
+    def providers_with_due(self, now: datetime) -> list[Provider]:
+        of_provider = self.due(now).filter(provider=OuterRef("pk"))
+        tried, untried = Exists(of_provider.filter(attempts__gt=0)), Exists(of_provider.filter(attempts=0))
+        return list(Provider.objects.filter(tried | untried).order_by("pk"))
+
+    def oldest_owed_at(self) -> datetime | None:
+        """Not of providers that are down: that is not for us to mend."""
+        is_down = ProviderLine.objects.filter(provider=OuterRef("provider"), down_since__isnull=False)
+        return OwedQuerySet.oldest_owed_at(self.exclude(Exists(is_down)))
 
     def owe_open(self, provider_id: int, user_ids: Iterable[int], *, now: datetime) -> None:
         """The people's accounts at this provider must be open, and somebody has to see to it. The order of the people
@@ -64,8 +96,10 @@ class ProviderAccount(OwedWork):
     # Whose turn it is among those that are due (`Provider.opens_first`): the moment the seat was given, and with it the
     # place in the queue, a microsecond each.
     turn_at = models.DateTimeField(_("turn"), default=timezone.now)
-    # Before the first claim nothing can have been made at the provider under our id.
+    # Before the first claim nothing can have been made at the provider under our id (docs/adr/0020).
     first_claimed_at = models.DateTimeField(null=True, editable=False)
+    # Of a row that was just claimed, and of no other.
+    is_first_claim = False
     remote_id = models.CharField(_("the provider's id"), max_length=200, blank=True)
     seen = models.CharField(_("last seen"), max_length=10, choices=Seen, default=Seen.UNKNOWN)
     seen_at = models.DateTimeField(_("seen"), null=True, blank=True)
@@ -102,7 +136,17 @@ class ProviderAccount(OwedWork):
         ]
         indexes = [
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="account_due"),
-            models.Index(fields=["provider", "turn_at"], condition=Q(due_at__isnull=False), name="account_turn"),
+            # `claim_of` reads the first of each kind from these; what is not due is told from the index itself.
+            models.Index(
+                fields=["provider", "turn_at", "id", "due_at"],
+                condition=Q(due_at__isnull=False, stuck_at=None, attempts=0),
+                name="account_untried",
+            ),
+            models.Index(
+                fields=["provider", "due_at", "id"],
+                condition=Q(due_at__isnull=False, stuck_at=None, attempts__gt=0),
+                name="account_tried",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,82 +1,32 @@
 """The provider is made to agree with what must be; every test asks the training platform itself."""
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from catalog.models import Programme, Provider
-from enrollment import ending, provisioning
-from enrollment.models import Enrollment, Event, Letter, ProviderAccount
+from catalog.models import Provider
+from enrollment import agreeing, ending, outcomes, provisioning, stuck
+from enrollment.models import Enrollment, Event, ProviderAccount
 from libraries.models import Institution, User
-from tests.catalog.provider.odd_server import odd_server, saying
-from tests.factories import (
-    NOW,
-    make_coordinator,
-    make_institution,
-    make_library,
-    make_member,
-    make_programme,
-    make_provider,
+from tests.accounts import (
+    ADA,
+    account_of,
+    kinds_of,
+    let_line_rest,
+    ready_letters,
+    seated,
+    secret_of,
+    settle,
+    settle_all,
 )
-from tests.platform_server import TOKEN, Kind, RunningPlatform
-from tests.rosters import put_on_roster
+from tests.catalog.provider.odd_server import odd_server, saying
+from tests.factories import NOW, make_coordinator, make_programme
+from tests.platform_server import Kind, RunningPlatform
 
 pytestmark = pytest.mark.django_db
-
-ADA, BO = "ada@example.test", "bo@example.test"
 Seen = ProviderAccount.Seen
-FACT = "18/05/1944"
-
-
-def secret_of(name: str) -> str:
-    return {"SANDBOX_PLATFORM_TOKEN": TOKEN}[name]
-
-
-def settle(now: datetime = NOW) -> bool:
-    return provisioning.settle_next(secret_of=secret_of, now=lambda: now)
-
-
-def settle_all(now: datetime = NOW) -> None:
-    while settle(now):
-        pass
-
-
-@pytest.fixture
-def halle(platform: RunningPlatform) -> Institution:
-    """Its list proves every card at once; the provider is the running platform."""
-    make_provider(base_url=platform.base_url)
-    institution = make_institution("halle", card_check=Institution.CardCheck.ROSTER)
-    make_library("Halle", institution)
-    return institution
-
-
-def seated(email: str, programme: Programme, institution: Institution, number: str = "21000001") -> Enrollment:
-    if not institution.roster_entries.filter(number=number).exists():
-        put_on_roster(institution, number, FACT, valid_until=date(2030, 1, 1))
-    library = make_library("Halle", institution)
-    enrollment = make_member(email, programme=programme, library=library, number=number, second_fact=FACT, now=NOW)
-    assert enrollment.state == Enrollment.State.SEATED
-    return enrollment
-
-
-@pytest.fixture
-def ada(halle: Institution) -> Enrollment:
-    return seated(ADA, make_programme(), halle)
-
-
-def account_of(enrollment: Enrollment) -> ProviderAccount:
-    return ProviderAccount.objects.get(user_id=enrollment.user_id)
-
-
-def kinds_of(enrollment: Enrollment) -> list[str]:
-    events = Event.objects.filter(enrollment_id=enrollment.pk, kind__startswith="account_")
-    return list(events.order_by("id").values_list("kind", flat=True))
-
-
-def ready_letters() -> list[int]:
-    found = Letter.objects.filter(kind=Letter.Kind.ACCOUNT_READY).order_by("id")
-    return list(found.values_list("enrollment_id", flat=True))
 
 
 def test_settle_opens_the_account_and_tells(platform: RunningPlatform, ada: Enrollment) -> None:
@@ -104,7 +54,7 @@ def test_settle_of_an_account_that_agrees_only_looks(platform: RunningPlatform, 
     settle_all()
     ProviderAccount.objects.update(**ProviderAccount.debt(NOW))
     settle_all()
-    assert platform.calls()["by_method"] == {"GET": 2, "POST": 1}
+    assert platform.calls()["by_method"] == {"GET": 1, "POST": 1}
     assert (kinds_of(ada), ready_letters()) == (["account_opened"], [ada.pk])
 
 
@@ -199,8 +149,8 @@ def test_try_again_makes_a_stuck_account_due(platform: RunningPlatform, ada: Enr
     settle_all()
     platform.clear_faults()
     account = account_of(ada)
-    assert provisioning.try_again(account.pk, by=mo, now=NOW)
-    assert not provisioning.try_again(account.pk, by=mo, now=NOW)
+    assert stuck.try_again(account.pk, by=mo, now=NOW) is None
+    assert stuck.try_again(account.pk, by=mo, now=NOW) == stuck.Obstacle.NOT_STUCK
     settle_all()
     assert account_of(ada).seen == Seen.ACTIVE
     assert kinds_of(ada) == ["account_stuck", "account_retried", "account_opened"]
@@ -217,7 +167,9 @@ def test_settle_backs_off_from_a_provider_that_is_down(platform: RunningPlatform
     platform.fault(Kind.DOWN)
     now, waits = NOW, []
     for _ in range(10):
+        let_line_rest(now)
         assert settle(now)
+        let_line_rest(now)
         due = account_of(ada).due_at
         assert due is not None
         waits.append((due - now).total_seconds())
@@ -226,6 +178,7 @@ def test_settle_backs_off_from_a_provider_that_is_down(platform: RunningPlatform
     longest = [2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 900.0]
     assert all(most / 2 <= wait <= most for most, wait in zip(longest, waits, strict=True))
     platform.clear_faults()
+    let_line_rest(now)
     settle_all(now)
     assert (account_of(ada).seen, account_of(ada).trouble) == (Seen.ACTIVE, "")
 
@@ -234,10 +187,12 @@ def test_settle_never_gives_up_on_a_provider_that_is_away(platform: RunningPlatf
     platform.fault(Kind.DOWN)
     now = NOW
     for _ in range(provisioning.MOST_ATTEMPTS + 5):
+        let_line_rest(now)
         assert settle(now)
         now += timedelta(hours=1)
     assert (account_of(ada).stuck_at, account_of(ada).trouble) == (None, "server_error")
     platform.clear_faults()
+    let_line_rest(now)
     settle_all(now)
     assert account_of(ada).seen == Seen.ACTIVE
 
@@ -262,6 +217,7 @@ def test_settle_waits_as_long_as_the_provider_asks(platform: RunningPlatform, ad
     settle_all()
     account = account_of(ada)
     assert (account.due_at, account.trouble) == (NOW + timedelta(seconds=120), "rate_limited")
+    let_line_rest(NOW)
     assert not settle(NOW + timedelta(seconds=119))
     assert settle(NOW + timedelta(seconds=120))
     assert account_of(ada).seen == Seen.ACTIVE
@@ -286,7 +242,7 @@ def test_settle_looks_first_after_a_create_whose_outcome_is_unclear(
     assert (ada.state, ready_letters()) == (Enrollment.State.SEATED, [])
     settle_all(NOW + timedelta(minutes=1))
     assert [each["external_id"] for each in platform.accounts()] == [str(account.external_id)]
-    assert platform.calls()["by_method"] == {"GET": 2, "POST": 1}
+    assert platform.calls()["by_method"] == {"GET": 1, "POST": 1}
     assert ready_letters() == [ada.pk]
 
 
@@ -301,25 +257,25 @@ def test_settle_after_a_close_without_reply_looks_and_agrees(platform: RunningPl
     assert kinds_of(ada) == ["account_opened", "account_closed"]
 
 
-class Meanwhile:
-    """A clock that lets something happen between the calls to the provider and the writing down."""
+def settle_slowly(
+    monkeypatch: pytest.MonkeyPatch, until: datetime, happens: Callable[[], object], *, before: str = "publish_seen"
+) -> None:
+    """Lets something happen between the calls to the provider and the writing down, or before another step."""
+    clock, module = [NOW], agreeing if before == "agree" else outcomes
+    real = getattr(module, before)
 
-    def __init__(self, *moments: datetime, happens: Callable[[], object]) -> None:
-        self._moments, self._happens = list(moments), happens
+    def late(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.undo()
+        clock[0] = until
+        happens()
+        return real(*args, **{name: until if name == "now" else value for name, value in kwargs.items()})
 
-    def __call__(self) -> datetime:
-        if len(self._moments) == 1:
-            self._happens()
-        return self._moments.pop(0)
-
-
-def settle_slowly(until: datetime, happens: Callable[[], object]) -> None:
-    clock = Meanwhile(NOW, until, happens=happens)
-    assert provisioning.settle_next(secret_of=secret_of, now=clock)
+    monkeypatch.setattr(module, before, late)
+    assert provisioning.settle_next(secret_of=secret_of, now=lambda: clock[0])
 
 
 def test_settle_by_a_stale_holder_writes_nothing_and_asks_for_another_look(
-    platform: RunningPlatform, ada: Enrollment
+    platform: RunningPlatform, ada: Enrollment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other one, after the lease, closes the account, as it must be by then; whoever comes late saw it open."""
     later = NOW + provisioning.LEASE
@@ -328,7 +284,7 @@ def test_settle_by_a_stale_holder_writes_nothing_and_asks_for_another_look(
         ending.give_back(enrollment_id=ada.pk, by=ada.user, now=later)
         settle_all(later)
 
-    settle_slowly(later, another)
+    settle_slowly(monkeypatch, later, another)
     account = account_of(ada)
     assert (account.seen, ready_letters(), kinds_of(ada)) == (Seen.INACTIVE, [], ["account_closed"])
     assert account.due_at == later
@@ -336,8 +292,10 @@ def test_settle_by_a_stale_holder_writes_nothing_and_asks_for_another_look(
     assert (account_of(ada).seen, account_of(ada).due_at, kinds_of(ada)) == (Seen.INACTIVE, None, ["account_closed"])
 
 
-def test_settle_leaves_what_was_owed_meanwhile(platform: RunningPlatform, ada: Enrollment) -> None:
-    settle_slowly(NOW, lambda: ending.give_back(enrollment_id=ada.pk, by=ada.user, now=NOW))
+def test_settle_leaves_what_was_owed_meanwhile(
+    platform: RunningPlatform, ada: Enrollment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle_slowly(monkeypatch, NOW, lambda: ending.give_back(enrollment_id=ada.pk, by=ada.user, now=NOW))
     assert (account_of(ada).seen, account_of(ada).due_at, ready_letters()) == (Seen.ACTIVE, NOW, [])
     settle_all()
     assert [each["active"] for each in platform.accounts()] == [False]

@@ -19,6 +19,7 @@ from django.db import connection
 from django.utils import timezone
 from kombu import Connection
 
+from catalog.models import ProviderLine
 from enrollment.models import Enrollment, Letter, ProviderAccount
 from portal.celery import app
 from portal.sandbox import servers
@@ -56,8 +57,11 @@ class Outside:
         return found
 
     def calls(self) -> int:
+        return sum(self.calls_by_method().values())
+
+    def calls_by_method(self) -> dict[str, int]:
         by_method: dict[str, int] = self._state()["calls"]["by_method"]
-        return sum(by_method.values())
+        return by_method
 
     def fault(self, kind: str, *, times: int | None = None, seconds: float = 2.0) -> None:
         self._switch({"kind": kind, "times": times, "seconds": seconds})
@@ -128,6 +132,11 @@ class Stage:
         """The time passes until everything that is owed is due again."""
         for model in (ProviderAccount, Letter):
             model.objects.filter(due_at__isnull=False, stuck_at=None).update(due_at=timezone.now())
+
+    def let_lines_rest(self) -> None:
+        """The time passes until a provider that is down may be tried once more."""
+        down = ProviderLine.objects.filter(down_since__isnull=False)
+        down.update(next_probe_at=timezone.now(), probing=False)
 
     def settle(self, *, watching: Program | None = None) -> None:
         """Sweep, as the scheduler does, until nothing is owed; start a worker again that has ended, as its supervisor

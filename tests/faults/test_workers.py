@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from django.utils import timezone
 
 from enrollment import ending, provisioning
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount
@@ -20,7 +21,9 @@ def account() -> ProviderAccount:
 
 
 def test_worker_killed_before_the_account_is_posted(stage: Stage, apply: Apply) -> None:
+    """It was claimed before, so that it is looked at first."""
     apply(1)
+    ProviderAccount.objects.update(first_claimed_at=timezone.now())
     stage.platform.fault("slow", times=1, seconds=5)
     worker = stage.worker()
     stage.sweep(PROVISION)
@@ -78,9 +81,33 @@ def test_every_message_delivered_seven_times(stage: Stage, apply: Apply) -> None
 
 
 def test_worker_stalled_past_its_lease_publishes_nothing(stage: Stage, apply: Apply) -> None:
-    """It goes on after somebody else has seen to it that nothing need be there, and makes the account all the same:
-    what it saw is not written, but somebody looks again."""
+    """Its call makes the account while it sleeps; somebody else sees to it that it is closed. What the sleeper saw is
+    not written, but somebody looks again."""
     [ada] = apply(1)
+    stage.platform.fault("slow", times=1, seconds=0.5)
+    stalled = stage.worker(queues="provider")
+    stage.sweep(PROVISION)
+    until(lambda: stage.platform.calls() == 1)
+    stall(stalled)
+    until(lambda: len(stage.platform.accounts()) == 1)
+    ending.give_back(enrollment_id=ada.pk, by=ada.user, now=ada.applied_at)
+    stage.expire_leases()
+    stage.worker()
+    stage.settle()
+    assert account().seen == ProviderAccount.Seen.INACTIVE
+    version = account().version
+    go_on(stalled)
+    until(lambda: account().version > version and account().due_at is None)
+    assert "somebody else has taken over" in stalled.tail()
+    assert [each["active"] for each in stage.platform.accounts()] == [False]
+    assert not Letter.objects.filter(kind=Letter.Kind.ACCOUNT_READY).exists()
+
+
+def test_worker_stalled_between_its_look_and_its_act_sends_nothing(stage: Stage, apply: Apply) -> None:
+    """By the time it goes on, nothing need be there any more, and somebody else has seen to that: an account made now
+    would be one that nobody wants."""
+    [ada] = apply(1)
+    ProviderAccount.objects.update(first_claimed_at=timezone.now())
     stage.platform.fault("slow", times=1, seconds=0.5)
     stalled = stage.worker(queues="provider")
     stage.sweep(PROVISION)
@@ -91,11 +118,12 @@ def test_worker_stalled_past_its_lease_publishes_nothing(stage: Stage, apply: Ap
     stage.worker()
     stage.settle()
     assert (account().seen, stage.platform.accounts()) == (ProviderAccount.Seen.ABSENT, [])
+    version = account().version
     go_on(stalled)
-    until(lambda: account().seen == ProviderAccount.Seen.INACTIVE)
+    until(lambda: account().version > version and account().due_at is None)
     assert "somebody else has taken over" in stalled.tail()
-    assert [each["active"] for each in stage.platform.accounts()] == [False]
-    assert not Letter.objects.filter(kind=Letter.Kind.ACCOUNT_READY).exists()
+    assert (account().seen, stage.platform.accounts()) == (ProviderAccount.Seen.ABSENT, [])
+    assert stage.platform.calls_by_method() == {"GET": 3}
 
 
 POISONED = """

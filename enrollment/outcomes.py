@@ -1,0 +1,188 @@
+"""What came of trying to make a provider agree, written down while the lease is still ours; and who is told."""
+
+from __future__ import annotations
+
+import logging
+import random
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce
+
+from catalog.line import PROVIDER_WIDE
+from catalog.models import ProviderLine
+from catalog.provider.client import Account
+from catalog.provider.errors import ProviderError, RateLimited, Refused, Unclear, Unreachable
+from enrollment import history
+from enrollment.agreeing import Task
+from enrollment.models import Enrollment, Event, Letter, ProviderAccount
+from enrollment.models.enrollment import EnrollmentQuerySet
+from libraries.models import User
+
+logger = logging.getLogger(__name__)
+
+MOST_ATTEMPTS = 20
+_FIRST_WAIT, _LONGEST_WAIT = 2.0, 900.0
+# Tries that say nothing about the account count no further than this: they reach the longest wait, but however long the
+# provider is away, nobody has to ask for another try when it is back.
+_PATIENT = 10
+# An account to be erased is looked at so often until it is gone, and for so long before a person has to look.
+ERASED_WITHIN, LOOK_AGAIN = timedelta(days=7), timedelta(hours=1)
+NOT_ERASED_YET = "not_erased_yet"
+# Unclear, but about this one account.
+_OWN = frozenset({"changed_meanwhile", "gone"})
+# What a row waits for that is not brought forward when the provider is back.
+_NOT_FOR_THE_LINE = (*_OWN, NOT_ERASED_YET, "rate_limited")
+
+Seen = ProviderAccount.Seen
+
+
+def ails_everybody(error: ProviderError) -> bool:
+    """No account is to blame, and every other would meet the same."""
+    if isinstance(error, Refused):
+        return error.code in PROVIDER_WIDE
+    return not (isinstance(error, Unclear) and error.code in _OWN)
+
+
+# --- It agrees ---
+
+
+def publish_seen(account: ProviderAccount, seen: Account | None, task: Task | None, *, now: datetime) -> None:
+    """`task` None: nobody was asked."""
+    if account.must_be_erased and seen is not None:
+        _publish_not_erased(account, seen, now=now)
+        return
+    try:
+        _publish_agreed(account, seen, task, now=now)
+    except IntegrityError:  # another account of ours has this id of the provider's
+        publish_stuck(account, "same_id", now=now)
+
+
+@transaction.atomic
+def _publish_agreed(account: ProviderAccount, seen: Account | None, task: Task | None, *, now: datetime) -> None:
+    before = account.seen
+    outcome = _looked(seen, now) | {
+        "trouble": "",
+        "answer": "",
+        "told": task.told if task and account.must_be_active else "",
+        "erased_at": now if account.must_be_erased else None,
+    }
+    if not _publish(account, due_at=None, now=now, **outcome):
+        return
+    account.refresh_from_db()
+    if account.is_ready:
+        tell_ready(account, now=now)
+    elif not account.must_be_active and account.due_at is None and account.seen != before:
+        kind = Event.Kind.ACCOUNT_ERASED if account.must_be_erased else Event.Kind.ACCOUNT_CLOSED
+        record_latest(account, kind, now=now)
+
+
+def _looked(seen: Account | None, now: datetime) -> dict[str, Any]:
+    state = Seen.ABSENT if seen is None else Seen.ACTIVE if seen.active else Seen.INACTIVE
+    return {"seen": state, "seen_at": now, "remote_id": seen.remote_id if seen else ""}
+
+
+def _publish_not_erased(account: ProviderAccount, seen: Account, *, now: datetime) -> None:
+    """The provider may take days over it: it is asked again by the hour, which counts as no attempt. Since when, is
+    kept in `turn_at`, that nobody needs any more."""
+    since = account.turn_at if account.trouble == NOT_ERASED_YET else now
+    looked = _looked(seen, now) | {"turn_at": since, "attempts": 1, "erased_at": None, "answer": ""}
+    if since + ERASED_WITHIN <= now:
+        publish_stuck(account, NOT_ERASED_YET, now=now)
+    else:
+        _publish(account, due_at=now + LOOK_AGAIN, now=now, trouble=NOT_ERASED_YET, **looked)
+
+
+# --- It does not ---
+
+
+def publish_trouble(account: ProviderAccount, error: ProviderError, *, now: datetime) -> None:
+    logger.warning("account %s, attempt %s: %s", account.pk, account.attempts, error.code)
+    answer = str(getattr(error, "answer", "") or "")[:2000]
+    for_everybody = ails_everybody(error)
+    if _is_not_its_fault(account, error):
+        account.attempts = min(account.attempts, _PATIENT)
+    elif account.attempts >= MOST_ATTEMPTS or (isinstance(error, Refused) and not for_everybody):
+        publish_stuck(account, error.code, now=now, answer=answer)
+        return
+    wait = min(_FIRST_WAIT * 2.0 ** (account.attempts - 1), _LONGEST_WAIT)
+    wait *= random.uniform(0.5, 1.0)  # spreads the tries, guards nothing
+    if error.after is not None:
+        wait = max(wait, error.after)
+    due_at = now + timedelta(seconds=wait)
+    _publish(account, due_at=due_at, now=now, trouble=error.code, attempts=account.attempts, answer=answer)
+
+
+def _is_not_its_fault(account: ProviderAccount, error: ProviderError) -> bool:
+    """While the provider is down, a write whose outcome is unclear says nothing about the account either."""
+    if isinstance(error, Unreachable | RateLimited | Refused):
+        return ails_everybody(error)
+    lines = ProviderLine.objects.filter(provider_id=account.provider_id, down_since__isnull=False)
+    return ails_everybody(error) and lines.exists()
+
+
+def put_back(account: ProviderAccount, *, after: float | None, now: datetime) -> None:
+    """Its turn did not come, and nothing was sent: it is as if nobody had claimed it."""
+    as_before: dict[str, Any] = {"attempts": account.attempts - 1}
+    if account.is_first_claim:
+        as_before["first_claimed_at"] = None
+    _publish(account, due_at=now + timedelta(seconds=max(after or 0.0, 1.0)), now=now, **as_before)
+
+
+@transaction.atomic
+def publish_stuck(account: ProviderAccount, trouble: str, *, now: datetime, answer: str = "") -> None:
+    if not _publish(account, due_at=account.due_at, now=now, trouble=trouble, answer=answer, stuck_at=now):
+        return
+    account.refresh_from_db(fields=["stuck_at"])
+    if account.stuck_at is not None:  # else something else is owed since, and gets its own tries
+        logger.error("account %s is stuck: %s", account.pk, trouble)
+        record_latest(account, Event.Kind.ACCOUNT_STUCK, now=now, reason=trouble[:20])
+
+
+def lose(account: ProviderAccount, *, now: datetime) -> None:
+    """Whoever has lost the lease may have changed something after another's look: then somebody has to look again."""
+    logger.warning("account %s: somebody else has taken over, nothing is written", account.pk)
+    again = ProviderAccount.objects.filter(pk=account.pk)
+    again.update(due_at=Coalesce(F("due_at"), Value(now)), version=F("version") + 1)
+
+
+def _publish(account: ProviderAccount, *, due_at: datetime | None, now: datetime, **outcome: Any) -> bool:
+    if ProviderAccount.objects.publish(account, due_at=due_at, **outcome):
+        return True
+    lose(account, now=now)
+    return False
+
+
+# --- The provider is back ---
+
+
+def bring_forward(provider_id: int, *, now: datetime) -> int:
+    """Who waits only because the provider was away is due now, in their turns; says how many."""
+    waiting = ProviderAccount.objects.filter(provider_id=provider_id, due_at__gt=now, stuck_at=None, lease_token=None)
+    return waiting.tried().exclude(trouble__in=_NOT_FOR_THE_LINE).update(due_at=now, attempts=0)
+
+
+# --- Who is told ---
+
+
+def tell_ready(account: ProviderAccount, *, now: datetime) -> None:
+    """One letter and one event for each seat, however often the account is looked at."""
+    seats = enrollments(account).filter(state=Enrollment.State.SEATED)
+    untold = list(seats.exclude(letters__kind=Letter.Kind.ACCOUNT_READY).order_by("id"))
+    history.record_each([(Event.Kind.ACCOUNT_OPENED, enrollment) for enrollment in untold], now=now)
+    Letter.objects.owe_each(Letter.Kind.ACCOUNT_READY, untold, now=now)
+
+
+def record_latest(
+    account: ProviderAccount, kind: Event.Kind, *, now: datetime, by: User | None = None, reason: str = ""
+) -> None:
+    """An account's troubles are told on the path of the person's latest application at this provider."""
+    latest = enrollments(account).order_by("-applied_at", "-id")[:1]
+    history.record_each([(kind, enrollment) for enrollment in latest], now=now, by=by, reason=reason)
+
+
+def enrollments(account: ProviderAccount) -> EnrollmentQuerySet:
+    mine = Enrollment.objects.filter(user_id=account.user_id, pool__programme__provider_id=account.provider_id)
+    return mine.select_related("share")
