@@ -87,7 +87,11 @@ class Run:
     def _turn(self) -> None:
         idle = [worker for worker in self.stage.staff if worker.state is State.IDLE]
         stalled = [worker for worker in self.stage.staff if worker.state is State.STALLED]
-        choices: list[tuple[float, Callable[[], None]]] = [(3, self._some_wish), (1, self._some_time)]
+        choices: list[tuple[float, Callable[[], None]]] = [
+            (3, self._some_wish),
+            (1, self._some_time),
+            (1, self._sweep),
+        ]
         if idle:
             choices.append((6, lambda: self._begin(self.dice.choice(idle))))
         if stalled:
@@ -113,6 +117,7 @@ class Run:
                 self._settle()
             self._go_on(worker)
         self._deliver_late()
+        self._sweep()
         if self.late_creations or self.came_late:
             self.world.compare(now=self.now)
         self._settle()
@@ -163,6 +168,10 @@ class Run:
 
     def _lease_passes(self) -> None:
         self._pass(provisioning.LEASE + timedelta(seconds=1))
+
+    def _sweep(self) -> None:
+        self.world.sweep(now=self.now)
+        self._tell("a sweep looks for changes")
 
     def _pass(self, time: timedelta) -> None:
         self.clock.move(time.total_seconds())

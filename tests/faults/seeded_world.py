@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from catalog.models import Provider, ProviderLine
 from catalog.provider.scim import LANGUAGES
-from enrollment import ending, seats
+from enrollment import agreeing, ending, seats
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount, SeatPool, Share
 from enrollment.models.provider_account import ProviderAccountQuerySet
 from enrollment.privacy import PRIVACY_TEXT_VERSION
@@ -118,9 +118,10 @@ class World:
         chosen = dict(dice.sample(list(wishes.items()), dice.choice([1, 1, 2, 3])))
         for name, value in chosen.items():
             setattr(member, name, value)
-        with transaction.atomic():
-            User.objects.filter(pk=member.user_id).update(**chosen)
-            self._accounts(member).filter(must_be_active=True).update(**ProviderAccount.debt(now))
+        User.objects.filter(pk=member.user_id).update(**chosen)
+
+    def sweep(self, *, now: datetime) -> None:
+        agreeing.owe_changes(now=now)
 
     def compare(self, *, now: datetime) -> None:
         """What the nightly comparison comes to, where what arrived too late has changed something at the provider."""
