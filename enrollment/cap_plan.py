@@ -142,7 +142,7 @@ class Preview:
     """What a plan would do now. `fingerprint` is the same as long as it would do the same to the same people.
 
     `obstacle`: why it could not be done now; only for a plan that is for later. `seconds`: so long the provider needs
-    for the accounts it opens, after those it has to settle already; None when nobody has told how fast it is.
+    for the accounts it opens, after those it has to settle already.
     """
 
     limit: int
@@ -150,12 +150,12 @@ class Preview:
     shares: Sequence[ShareAfter]
     fingerprint: str
     obstacle: Obstacle | None = None
-    seconds: int | None = None
+    seconds: int = 0
 
     @property
-    def minutes(self) -> int | None:
+    def minutes(self) -> int:
         """Begun ones count."""
-        return None if self.seconds is None else math.ceil(self.seconds / 60)
+        return math.ceil(self.seconds / 60)
 
     @property
     def seated(self) -> int:

@@ -9,11 +9,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from catalog.models import Provider, ProviderLine
 from enrollment import reminding, scarcity
 from enrollment.drafting import Draft, one_line
-from enrollment.models import Event, Letter, SeatPool
+from enrollment.models import Event, Letter, ProviderAccount, SeatPool
+from enrollment.reports import troubles
 from libraries import scoping
 from libraries.models import LibrarySystem, RosterSource
+
+_MOST_REASONS = 5
 
 
 def holds_ending(letter: Letter) -> Draft | None:
@@ -75,6 +79,50 @@ def _of_fuse(letter: Letter, row: LibrarySystem | RosterSource | None, subject: 
     return Draft(subject=subject % facts, leads_to=page, arguments=(row.pk,), facts=facts)
 
 
+def accounts_stuck(letter: Letter) -> Draft | None:
+    """Not sent once nothing is stuck any more."""
+    provider = _provider_of(letter)
+    if provider is None:
+        return None
+    stuck = ProviderAccount.objects.stuck().filter(provider=provider)
+    found = stuck.aggregate(count=Count("pk"), first=Min("stuck_at"))
+    if not found["count"]:
+        return None
+    by_trouble = stuck.values_list("trouble").annotate(count=Count("pk")).order_by("-count", "trouble")
+    reasons = [{"count": count, "words": troubles.in_words(code)} for code, count in by_trouble[:_MOST_REASONS]]
+    name = one_line(provider.name)
+    subject = ngettext(
+        "%(provider)s: %(count)d account is stuck", "%(provider)s: %(count)d accounts are stuck", found["count"]
+    )
+    return Draft(
+        subject=subject % {"provider": name, "count": found["count"]},
+        leads_to="admin:enrollment_provideraccount_changelist",
+        query=f"?stuck=yes&provider__id__exact={provider.pk}",
+        facts={"name": name, "reasons": reasons, **found},
+    )
+
+
+def provider_down(letter: Letter) -> Draft | None:
+    """Not sent once the provider is back."""
+    provider = _provider_of(letter)
+    line = ProviderLine.objects.filter(provider=provider, down_since__isnull=False).first() if provider else None
+    if provider is None or line is None:
+        return None
+    name = one_line(provider.name)
+    waiting = ProviderAccount.objects.owed().filter(provider=provider, stuck_at=None).count()
+    return Draft(
+        subject=_("%(provider)s does not answer") % {"provider": name},
+        leads_to="admin:catalog_provider_change",
+        arguments=(provider.pk,),
+        facts={"name": name, "line": line, "waiting": waiting, "why": troubles.in_words(line.last_trouble)},
+    )
+
+
+def _provider_of(letter: Letter) -> Provider | None:
+    """None where the reader does not follow the providers any more."""
+    return letter.provider if scoping.may(letter.user, scoping.Role.OPERATOR, scoping.Role.COORDINATOR) else None
+
+
 def _pool_of(letter: Letter) -> SeatPool | None:
     """None where the reader may do nothing about it any more."""
     return letter.pool if scoping.may(letter.user, scoping.Role.COORDINATOR) else None
@@ -97,4 +145,6 @@ TO_STAFF: dict[Letter.Kind, Callable[[Letter], Draft | None]] = {
     Letter.Kind.QUEUE_LONG: queue_long,
     Letter.Kind.RECHECKS_STOPPED: rechecks_stopped,
     Letter.Kind.ROSTER_STOPPED: roster_stopped,
+    Letter.Kind.ACCOUNTS_STUCK: accounts_stuck,
+    Letter.Kind.PROVIDER_DOWN: provider_down,
 }

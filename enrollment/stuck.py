@@ -23,7 +23,6 @@ Seen = ProviderAccount.Seen
 class Obstacle(models.TextChoices):
     NOT_STUCK = "not_stuck", _("It was not stuck.")
     NO_PLACE = "no_place", _("No place hangs on it: the account is only to be closed or erased.")
-    CHANGED = "changed", _("Something has changed since you looked. Look again.")
 
 
 @transaction.atomic
@@ -84,10 +83,6 @@ class Given:
     account: ProviderAccount
     places: Sequence[Enrollment]
 
-    @property
-    def ids(self) -> Sequence[int]:
-        return [place.pk for place in self.places]
-
 
 @dataclass(frozen=True)
 class Forecast:
@@ -101,7 +96,7 @@ class Forecast:
 
     @property
     def fingerprint(self) -> str:
-        facts = [(row.account.pk, *row.ids) for row in self.rows]
+        facts = [(row.account.pk, [place.pk for place in row.places]) for row in self.rows]
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
@@ -119,12 +114,9 @@ def foresee(pks: Collection[int]) -> Forecast:
 
 
 @seats.transition
-def give_up(pk: int, *, by: User, now: datetime, expected: Sequence[int] | None = None) -> Obstacle | None:
+def give_up(pk: int, *, by: User, now: datetime) -> Obstacle | None:
     """The account cannot be had: its places end and go to whoever is next, the member is told, and the account's
-    closing stays owed. Says why it was left as it was, or nothing.
-
-    `expected` are the places of a forecast: when it would end others, nothing is done.
-    """
+    closing stays owed. Says why it was left as it was, or nothing."""
     account = ProviderAccount.objects.stuck().filter(pk=pk).first()
     if account is None:
         return Obstacle.NOT_STUCK
@@ -133,8 +125,6 @@ def give_up(pk: int, *, by: User, now: datetime, expected: Sequence[int] | None 
         return Obstacle.NOT_STUCK
     if not places or not _to_give_up().filter(pk=pk).exists():
         return Obstacle.NO_PLACE
-    if expected is not None and [place.pk for place in places] != list(expected):
-        return Obstacle.CHANGED
     outcomes.record_latest(account, Event.Kind.ACCOUNT_GIVEN_UP, now=now, by=by, reason=account.trouble[:20])
     ending.end_each(pools, places, reason=Enrollment.EndReason.NO_ACCOUNT, by=by, now=now)
     return None

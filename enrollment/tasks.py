@@ -12,6 +12,7 @@ from django.utils import timezone
 from catalog import tallies
 from enrollment import (
     agreeing,
+    alarming,
     asking_again,
     cap,
     closing,
@@ -76,6 +77,7 @@ def sweep_seats() -> None:
         reminding.remind_libraries,
         scarcity.announce_scarcity,
         agreeing.owe_changes,
+        alarming.tell_operators,
     )
     if sum([_swept(step) for step in steps]):
         ring()

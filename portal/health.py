@@ -11,6 +11,7 @@ from django.views.decorators.cache import never_cache
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from catalog.models import ProviderLine
 from enrollment.models import Letter, ProviderAccount
 
 SECONDS_FOR_BROKER = 0.5
@@ -24,14 +25,18 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    """503 without the database; without the broker the site still works, more slowly, so that it is 200."""
+    """503 without the database; without the broker the site still works, more slowly, so that it is 200. What waits for
+    a provider that is down is not counted as late: that is told apart."""
     try:
         owed = {"accounts": _age(ProviderAccount), "letters": _age(Letter)}
+        down = ProviderLine.objects.filter(down_since__isnull=False).count()
     except Error:
         connection.close()
         return JsonResponse({"status": "down", "database": "down"}, status=503)
     broker = "ok" if _broker_answers() else "degraded"
-    return JsonResponse({"status": broker, "database": "ok", "broker": broker, "oldest_owed_seconds": owed})
+    return JsonResponse(
+        {"status": broker, "database": "ok", "broker": broker, "oldest_owed_seconds": owed, "providers_down": down}
+    )
 
 
 def _age(model: type[Letter] | type[ProviderAccount]) -> int | None:

@@ -1,19 +1,67 @@
 from __future__ import annotations
 
+from typing import Any
+
+from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from enrollment import stuck
+from enrollment.admin.base import ask
 from enrollment.admin.stuck import Remedy, StuckAdmin, StuckFilter
 from enrollment.models import ProviderAccount
-from enrollment.reports import timeline
-from libraries.scoped_admin import CENTRAL, Role, ScopedRelatedFilter
+from enrollment.reports import troubles
+from libraries.scoped_admin import CENTRAL, Role, ScopedRelatedFilter, may
 
 
 def _retried(count: int) -> str:
     text = ngettext("%(count)d account is tried again now.", "%(count)d accounts are tried again now.", count)
     return text % {"count": count}
+
+
+def _given_up(count: int) -> str:
+    text = ngettext(
+        "%(count)d account is given up, and its place is free.",
+        "%(count)d accounts are given up, and their places are free.",
+        count,
+    )
+    return text % {"count": count}
+
+
+def _marked(count: int) -> str:
+    text = ngettext("%(count)d account is marked as done.", "%(count)d accounts are marked as done.", count)
+    return text % {"count": count}
+
+
+def _ask_before_giving_up(admin: StuckAdmin, request: HttpRequest, ids: list[int]) -> HttpResponse | None:
+    """Nothing else is done than what was shown."""
+    forecast, expected = stuck.foresee(ids), request.POST.get("expected")
+    if not forecast.rows or forecast.fingerprint == expected:
+        return None
+    context: dict[str, Any] = {"forecast": forecast, "overtaken": expected is not None}
+    context["left"] = len(ids) - len(forecast.rows)
+    context["back"] = reverse("admin:enrollment_provideraccount_changelist") + "?stuck=yes"
+    context["template"] = "admin/give_up.html"
+    title = _("Give up and free the place")
+    return ask(admin, request, forms.Form(), title=title, button=title, **context)
+
+
+class TroubleFilter(admin.SimpleListFilter):
+    """Of those that are owed; offers the troubles there are."""
+
+    title = _("what went wrong")
+    parameter_name = "trouble"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        found = ProviderAccount.objects.owed().exclude(trouble="").order_by("trouble")
+        return [(code, troubles.in_words(code)) for code in found.values_list("trouble", flat=True).distinct()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(trouble=self.value(), due_at__isnull=False) if self.value() else queryset
 
 
 @admin.register(ProviderAccount)
@@ -23,16 +71,25 @@ class AccountAdmin(StuckAdmin):
     institution_path = ""
     viewers = CENTRAL
     healers = (Role.COORDINATOR, Role.OPERATOR)
-    remedies = {"try_again": Remedy(_("Try again"), "refresh-cw", stuck.try_again, _retried)}
+    remedies = {
+        "try_again": Remedy(_("Try again"), "refresh-cw", stuck.try_again, _retried),
+        "give_up": Remedy(_("Give up and free the place…"), "x", stuck.give_up, _given_up, _ask_before_giving_up),
+        "mark_done": Remedy(_("Mark as done by hand"), "check", stuck.mark_done, _marked),
+    }
     list_display = ("account", "provider", "must_be_active", "seen", "seen_at", "attempts", "stuck_at", "went_wrong")
-    list_filter = (StuckFilter, "seen", ("provider", ScopedRelatedFilter))
+    list_filter = (StuckFilter, TroubleFilter, "seen", ("provider", ScopedRelatedFilter))
     list_select_related = ("provider",)
     ordering = ("-stuck_at", "-pk")
     fields = (
-        *("member", "provider", "must_be_active", "seen", "seen_at", "external_id", "remote_id"),
-        *("due_at", "attempts", "stuck_at", "went_wrong"),
+        *("member", "provider", "must_be_active", "must_be_erased", "seen", "seen_at", "erased_at"),
+        *("external_id", "remote_id", "due_at", "attempts", "stuck_at", "went_wrong", "answer"),
     )
     readonly_fields = ("member", "external_id", "went_wrong")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What the provider answered is for who knows its protocol."""
+        fields = super().get_fields(request, obj)
+        return [name for name in fields if name != "answer" or may(request, (Role.OPERATOR,))]
 
     @admin.display(description=_("account"), ordering="pk")
     def account(self, row: ProviderAccount) -> str:
@@ -44,4 +101,4 @@ class AccountAdmin(StuckAdmin):
 
     @admin.display(description=_("what went wrong"), ordering="trouble")
     def went_wrong(self, row: ProviderAccount) -> str:
-        return timeline.in_words(row.trouble)
+        return troubles.in_words(row.trouble)

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from enrollment import letters, stuck
-from enrollment.admin.base import Text, link_to_application
+from enrollment.admin.base import link_to_application
 from enrollment.admin.stuck import Remedy, StuckAdmin, StuckFilter
 from enrollment.models import Letter
 from enrollment.reports import timeline
@@ -25,12 +25,12 @@ def _dropped(count: int) -> str:
     return text % {"count": count}
 
 
-def _try_again(pk: int, *, by: User, now: datetime) -> Text | None:
-    return None if letters.try_again(pk, by=by, now=now) else stuck.Obstacle.NOT_STUCK.label
+def _try_again(pk: int, *, by: User, now: datetime) -> stuck.Obstacle | None:
+    return None if letters.try_again(pk, by=by, now=now) else stuck.Obstacle.NOT_STUCK
 
 
-def _give_up(pk: int, *, by: User, now: datetime) -> Text | None:
-    return None if letters.give_up(pk, by=by, now=now) else stuck.Obstacle.NOT_STUCK.label
+def _give_up(pk: int, *, by: User, now: datetime) -> stuck.Obstacle | None:
+    return None if letters.give_up(pk, by=by, now=now) else stuck.Obstacle.NOT_STUCK
 
 
 @admin.register(Letter)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any, ClassVar, Protocol
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import QuerySet, TextChoices
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
@@ -22,8 +21,12 @@ from libraries.scoped_admin import NOBODY, ScopedAdmin, may, person
 
 
 class Operation(Protocol):
-    def __call__(self, pk: int, *, by: User, now: datetime) -> Text | None:
+    def __call__(self, pk: int, *, by: User, now: datetime) -> TextChoices | None:
         """Says why the row was left as it was, or nothing."""
+
+
+# Shows what would be done to these rows; None: it was shown, and the person wants it.
+Asks = Callable[["StuckAdmin", HttpRequest, list[int]], HttpResponse | None]
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Remedy:
     icon: str
     operation: Operation
     done: Callable[[int], str]
+    asks: Asks | None = None
 
 
 class StuckFilter(admin.SimpleListFilter):
@@ -55,7 +59,7 @@ class StuckAdmin(ScopedAdmin):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = super().get_actions(request)
         if may(request, self.healers):
-            actions |= {name: (partial(_chosen, name), name, each.label) for name, each in self.remedies.items()}
+            actions |= {name: (_action(name), name, each.label) for name, each in self.remedies.items()}
         return actions
 
     def get_urls(self) -> list[Any]:
@@ -68,18 +72,22 @@ class StuckAdmin(ScopedAdmin):
             raise PermissionDenied
         if remedy not in self.remedies or self.get_object(request, str(pk)) is None:
             raise Http404
-        if request.method == "POST":
-            self.remedy_each(request, [pk], remedy)
-        return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[pk]))
+        asked = self.remedy_each(request, [pk], remedy) if request.method == "POST" else None
+        page = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+        return asked or HttpResponseRedirect(reverse(page, args=[pk]))
 
-    def remedy_each(self, request: HttpRequest, ids: Collection[int], name: str) -> None:
+    def remedy_each(self, request: HttpRequest, ids: list[int], name: str) -> HttpResponse | None:
         """On rows that the person may see; each is looked at again before it is touched."""
         remedy, by = self.remedies[name], person(request)
+        if remedy.asks and (asked := remedy.asks(self, request, ids)):
+            return asked
 
         def act(pk: int) -> Text | None:
-            return remedy.operation(pk, by=by, now=timezone.now())
+            obstacle = remedy.operation(pk, by=by, now=timezone.now())
+            return obstacle.label if obstacle else None
 
         act_on_each(request, ids, act, done=remedy.done)
+        return None
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -88,6 +96,10 @@ class StuckAdmin(ScopedAdmin):
         return super().change_view(request, object_id, form_url, {"remedies": offered, **(extra_context or {})})
 
 
-def _chosen(name: str, admin: StuckAdmin, request: HttpRequest, rows: QuerySet[Any]) -> None:
-    if not too_many(request, rows.count()):
-        admin.remedy_each(request, list(rows.values_list("pk", flat=True)), name)
+def _action(name: str) -> Callable[[StuckAdmin, HttpRequest, QuerySet[Any]], HttpResponse | None]:
+    def chosen(admin: StuckAdmin, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
+        if too_many(request, rows.count()):
+            return None
+        return admin.remedy_each(request, list(rows.order_by("pk").values_list("pk", flat=True)), name)
+
+    return chosen

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from enrollment import system_checks
 from enrollment.models import Enrollment, ProviderAccount
-from enrollment.reports import prospect, timeline
+from enrollment.reports import prospect, timeline, troubles
 from libraries import scoping
 from libraries.models import Card, StaffRole, User
 
@@ -55,7 +55,7 @@ def facts_of(row: Enrollment, user: User) -> dict[str, Any]:
         "card": card,
         "new_card": found.get(row.next_card_id or 0),
         "account": account if theirs else None,
-        "account_trouble": timeline.in_words(account.trouble) if account else "",
+        "account_trouble": troubles.in_words(account.trouble) if account else "",
         "timeline": timeline.timeline(row, of=ids),
         "to_look_up": [each for each in found.values() if system_checks.may_look_up(user, row, each)],
         "rivals": any(_has_rivals(each) for each in found.values() if scoping.may_see(user, each.institution_id)),

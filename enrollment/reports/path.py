@@ -165,6 +165,7 @@ def _ending(event: Event, enrollment: Enrollment) -> str:
         EndReason.CARD_LAPSED: _("Your place ended, because your card was no longer valid"),
         EndReason.PROGRAMME_CLOSED: _("Your application ended, because the programme has ended"),
         EndReason.MERGED: _("Put together with your other application"),
+        EndReason.NO_ACCOUNT: _("Your place ended, because your account could not be opened"),
     }
     return words.get(event.reason, _("Your place ended"))
 

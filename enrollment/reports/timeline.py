@@ -11,33 +11,9 @@ from django.utils.translation import gettext_lazy
 
 from enrollment import merge_plan, prioritizing, seats
 from enrollment.models import Enrollment, Event, Letter
-from enrollment.reports import system_steps
+from enrollment.reports import system_steps, troubles
 from libraries.models import Card, Institution, User
 
-# Codes of the provider's adapter (catalog.provider) and of our own work with it.
-TROUBLES = {
-    "bad_address": gettext_lazy("The provider's address is not usable. Look at it under “Providers”."),
-    "bad_certificate": gettext_lazy("The provider's certificate is not valid."),
-    "bad_request": gettext_lazy("The provider does not accept what we send."),
-    "bad_token": gettext_lazy("The provider does not accept our secret."),
-    "changed_meanwhile": gettext_lazy("Somebody else changed the account at the same moment."),
-    "connection_lost": gettext_lazy("The connection to the provider broke."),
-    "crashed": gettext_lazy("The work stopped again and again before it was done."),
-    "filter_ignored": gettext_lazy("The provider answers with accounts we did not ask for."),
-    "gone": gettext_lazy("The account is no longer at the provider."),
-    "limit_reached": gettext_lazy("The provider has reached its own limit of accounts."),
-    "name_taken": gettext_lazy("Another account at the provider has this user name: somebody must look there."),
-    "no_secret": gettext_lazy("The secret of this provider is not set."),
-    "not_found": gettext_lazy("The provider does not know the address we ask for."),
-    "not_ours": gettext_lazy("The account at the provider is not one of ours: somebody must look there."),
-    "rate_limited": gettext_lazy("The provider asks us to wait."),
-    "redirected": gettext_lazy("The provider sends us to another address."),
-    "server_error": gettext_lazy("Something went wrong at the provider."),
-    "timeout": gettext_lazy("The provider did not answer in time."),
-    "two_matches": gettext_lazy("Two accounts at the provider carry our id: somebody must look there."),
-    "unknown_kind": gettext_lazy("We do not know this kind of provider."),
-    "unreachable": gettext_lazy("The provider cannot be reached."),
-}
 # Codes of our own work with letters.
 LETTER_TROUBLES = {
     "crashed": gettext_lazy("The work stopped again and again before it was done."),
@@ -102,8 +78,7 @@ def why(event: Event) -> str:
 
 def in_words(code: str) -> str:
     """A reason or a trouble; a code nobody has words for is shown as it is."""
-    known = _WORDS.get(code) or next((text for key, text in TROUBLES.items() if code and key[:20] == code), None)
-    return str(known or code)
+    return str(_WORDS.get(code) or troubles.in_words(code))
 
 
 def letter_trouble(code: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import Count, Min, Q, QuerySet
 
+from catalog.models import ProviderLine
 from enrollment.models import Enrollment, Letter, ProviderAccount, SeatPool, Share
 from enrollment.models.enrollment import EnrollmentQuerySet
 from enrollment.reports.availability import availabilities, availability
@@ -33,10 +34,12 @@ class Workload:
     lapsing: Pile
     accounts: Pile | None
     letters: Pile | None
+    # Providers that are down.
+    down: Pile | None
 
     @property
     def is_empty(self) -> bool:
-        piles = (self.to_check, self.disputed, self.lapsing, self.accounts, self.letters)
+        piles = (self.to_check, self.disputed, self.lapsing, self.accounts, self.letters, self.down)
         return not any(pile.count for pile in piles if pile)
 
 
@@ -89,6 +92,7 @@ def workload(user: User, *, now: datetime) -> Workload:
         lapsing=_pile(lapsing(rows, now=now), "hold_until"),
         accounts=_pile(ProviderAccount.objects.stuck(), "stuck_at") if central else None,
         letters=_pile(Letter.objects.stuck(), "stuck_at") if central else None,
+        down=_pile(ProviderLine.objects.filter(down_since__isnull=False), "down_since") if central else None,
     )
 
 

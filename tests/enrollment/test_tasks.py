@@ -45,13 +45,13 @@ def test_provision_due_without_work_wakes_nobody(broker: "redis.Redis") -> None:
 
 
 def test_provision_due_with_work_does_it_all_and_wakes_a_colleague_and_the_mail(broker: "redis.Redis") -> None:
-    provider = make_provider(secret_name="NOT_SET")
+    provider = make_provider()
     ProviderAccount.objects.bulk_create(
-        ProviderAccount(user=make_user(f"ada{n}@example.test"), provider=provider, must_be_active=True, due_at=NOW)
+        ProviderAccount(user=make_user(f"ada{n}@example.test"), provider=provider, must_be_active=False, due_at=NOW)
         for n in range(3)
     )
     tasks.provision_due()
-    assert ProviderAccount.objects.filter(trouble="no_secret", stuck_at__isnull=False).count() == 3
+    assert ProviderAccount.objects.filter(seen="absent", due_at=None).count() == 3
     assert lengths(broker) == {"provider": 1, "mail": 1, "sweeps": 0}
 
 

@@ -10,8 +10,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from enrollment.models import Letter
-from tests.factories import make_library, make_member, make_programme
+from catalog.models import Provider, ProviderLine
+from enrollment.models import Letter, ProviderAccount
+from tests.factories import make_library, make_member, make_programme, make_provider, make_user
 
 
 @pytest.mark.django_db(databases=[])
@@ -29,7 +30,21 @@ def test_readyz_says_that_all_is_well(client: Client) -> None:
         "database": "ok",
         "broker": "ok",
         "oldest_owed_seconds": {"accounts": None, "letters": None},
+        "providers_down": 0,
     }
+
+
+@pytest.mark.django_db
+def test_readyz_tells_a_provider_that_is_down_apart_from_what_is_late(client: Client) -> None:
+    for slug in ("down", "up"):
+        provider, since = make_provider(slug), timezone.now() - timedelta(hours={"down": 5, "up": 1}[slug])
+        user = make_user(f"{slug}@example.test")
+        ProviderAccount.objects.create(user=user, provider=provider, must_be_active=True, due_at=since)
+    down = Provider.objects.get(slug="down")
+    ProviderLine.objects.create(provider=down, down_since=timezone.now(), next_probe_at=timezone.now())
+    said = client.get("/readyz").json()
+    assert (said["status"], said["providers_down"]) == ("ok", 1)
+    assert 3600 <= said["oldest_owed_seconds"]["accounts"] < 3660
 
 
 @pytest.mark.django_db

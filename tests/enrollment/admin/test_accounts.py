@@ -6,7 +6,6 @@ import pytest
 from django.urls import reverse
 
 from enrollment.models import Event, ProviderAccount
-from enrollment.reports import timeline
 from libraries.models import StaffRole
 from tests.factories import make_coordinator, make_librarian, make_staff
 from tests.workplace import Scene, make_scene, sign_in
@@ -75,9 +74,3 @@ def test_event_names_staff_and_numbers_members(scene: Scene) -> None:
     html = client.get(reverse("admin:enrollment_event_changelist")).content.decode()
     assert "Mo Janssens" in html
     assert f"#{scene.cy.user_id}" in html
-
-
-def test_troubles_of_the_adapter_have_words() -> None:
-    assert timeline.in_words("name_taken") == str(timeline.TROUBLES["name_taken"])
-    assert timeline.in_words("something_new") == "something_new"
-    assert timeline.in_words("") == ""
