@@ -37,6 +37,11 @@ class RunningPlatform:
     def fault(self, kind: Kind, *, times: int | None = None, seconds: float = 2.0) -> None:
         self.server.platform.faults.change({"kind": kind, "times": times, "seconds": seconds})
 
+    def forget_all(self) -> None:
+        """As if it had just been made, but for the versions that were given."""
+        with self.server.platform.storage.lock:
+            self.server.platform.storage.resources = []
+
     def clear_faults(self) -> None:
         self.server.platform.faults.change({"clear": True})
 

@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from catalog.provider.trial import Step
+
+# So many ids can be asked about in one call (`ProviderClient.find_many`).
+MOST_AT_ONCE = 50
 # Entered around each request on the wire; says that it may go, and learns how it went: a ProviderError that leaves it,
 # or none. May wait, and may raise a ProviderError of its own instead: then nothing is sent.
 Turn = Callable[[], AbstractContextManager[None]]
@@ -14,7 +18,7 @@ Turn = Callable[[], AbstractContextManager[None]]
 @dataclass(frozen=True)
 class Connection:
     """Times in seconds. `deadline` bounds one whole call of a `ProviderClient`, all its requests together, but not the
-    waits for their turns."""
+    waits for their turns. (`give_access` has it anew for each of its requests: there may be one for each course.)"""
 
     base_url: str
     token: str = field(repr=False)
@@ -78,21 +82,24 @@ class ProviderClient(Protocol):
 
     # Whether a seat has to be told course by course (`give_access`).
     wants_access: bool
+    # Whether the provider can list its accounts (`page`). Without a list nobody sees accounts that we do not know of.
+    has_list: bool
 
     def find(self, external_id: str) -> Account | None:
-        """Refused "two_matches" when more than one account carries our id."""
+        """The account that carries our id, open or closed. Refused "two_matches" when more than one does."""
 
     def create(self, person: Person) -> Account:
-        """Open an active account, or return the one that carries our id already.
+        """Open an active account, or return the one that carries our id and these data already. Whoever cannot be sure
+        that no account carries our id must look first: not every provider refuses a second one under another name.
 
-        An account that only has the same user name is never adopted: Refused "name_taken".
+        An account that only has the same name or address is never adopted: Refused "name_taken".
         """
 
     def open(self, account: Account, person: Person) -> Account:
         """Active, and with these data; safe to repeat.
 
-        Unclear "changed_meanwhile" when the account is no longer the version that was seen, Unclear "gone"
-        when it no longer exists: look, then decide anew.
+        Unclear "changed_meanwhile" when the account is no longer as it was seen, where the provider can tell; Unclear
+        "gone" when it no longer exists: look, then decide anew. Refused "not_ours" when it does not carry our id.
         """
 
     def close(self, account: Account) -> Account:
@@ -103,7 +110,17 @@ class ProviderClient(Protocol):
         provider days: only `find` tells that it is gone."""
 
     def give_access(self, account: Account, access: Access) -> None:
-        """Exactly these courses, until that moment; safe to repeat. Nothing, unless `wants_access`."""
+        """These courses, until that moment, and no others that were given in this way; safe to repeat. Nothing, unless
+        `wants_access`. Refused "unknown_course" or "course_closed" for a course that cannot be given."""
 
     def page(self, after: str | None) -> Page:
-        """The accounts of the provider, a part at a time: None asks for the first part."""
+        """The accounts of the provider, a part at a time: None asks for the first part. Refused "no_list" where there
+        is none, "paging_ignored" where the list does not go on: it is never taken for whole."""
+
+    def find_many(self, external_ids: Sequence[str]) -> Sequence[Account]:
+        """All accounts that carry one of these ids, for each none, one or (then a person must look) more, in no order.
+        At most `MOST_AT_ONCE` ids."""
+
+    def try_out(self) -> Sequence[Step]:
+        """On a connection of its own, the steps up to the first after which no other makes sense. Never raises a
+        `ProviderError`, and changes nothing at the provider."""

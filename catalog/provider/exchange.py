@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -10,7 +10,9 @@ from time import monotonic
 from typing import Any
 
 import requests
+from requests.auth import AuthBase
 
+from catalog.provider import redaction
 from catalog.provider.client import Connection
 from catalog.provider.errors import ProviderError, RateLimited, Refused, Unclear, Unreachable
 from outgoing import http
@@ -19,6 +21,11 @@ from outgoing.http import Failure, RequestFailed, Stage
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 SHORTEST_WAIT, DEFAULT_WAIT, LONGEST_WAIT = 1.0, 30.0, 3600.0
 BAD_ADDRESS = (Failure.ADDRESS_UNUSABLE, Failure.ADDRESS_FORBIDDEN)
+_BROKEN = {
+    Failure.TIMED_OUT: ("timeout", "no answer in time"),
+    Failure.TOO_LARGE: ("answer_too_large", "the answer is too large"),
+}
+_NO_JSON = object()
 BAD_CERTIFICATE = (Failure.TLS_EXPIRED, Failure.TLS_OTHER_NAME, Failure.TLS_UNTRUSTED)
 
 
@@ -29,33 +36,53 @@ def new_session() -> requests.Session:
 
 @dataclass(frozen=True)
 class Answer:
-    method: str
+    """`asked` says what was asked, without ids; `hides` is what `told` must not show beside all that looks secret."""
+
+    asked: str
+    wrote: bool
     status: int
     headers: Mapping[str, str] = field(repr=False)
     content: bytes = field(repr=False)
+    hides: Sequence[str] = field(default=(), repr=False)
 
-    @property
-    def wrote(self) -> bool:
-        return self.method in WRITES
+    def parsed(self) -> object:
+        """What the JSON says; what is none leaves a read failed and a write unclear."""
+        # Raised out here: the error of the parser carries all that the provider wrote.
+        found = _parsed(self.content)
+        if found is _NO_JSON:
+            raise self.not_understood()
+        return found
 
     def document(self) -> dict[str, Any]:
-        """The JSON object; anything else leaves a read failed and a write unclear."""
-        found = _parsed(self.content)
+        found = self.parsed()
         if not isinstance(found, dict):
             raise self.not_understood()
         return found
 
+    def told(self) -> str:
+        """For the operator (`ProviderError.answer`)."""
+        return redaction.told(self.asked, self.status, self.headers, self.content, self.hides)
+
     def not_understood(self) -> ProviderError:
-        return _open_failure(self.wrote, "bad_answer", f"{self.method}: the answer could not be read")
+        return self.open_failure("bad_answer", f"{self.asked}: the answer could not be read")
+
+    def refused(self, code: str, text: str) -> Refused:
+        return Refused(code, text, answer=self.told())
+
+    def open_failure(self, code: str, text: str, after: float | None = None) -> ProviderError:
+        """A read has failed; a write may have happened."""
+        kind = Unclear if self.wrote else Unreachable
+        return kind(code, text, after, answer=self.told())
 
 
 class Exchange:
     """All requests sent through one exchange share one deadline, counted from its making; while a request waits for
-    its turn, the clock stands."""
+    its turn, the clock stands. `hides`: what is known of the person, not to be shown to an operator."""
 
-    def __init__(self, connection: Connection, session: requests.Session) -> None:
+    def __init__(self, connection: Connection, session: requests.Session, hides: Sequence[str | None] = ()) -> None:
         self._connection = connection
         self._session = session
+        self._hides = [connection.token, *(value for value in hides if value)]
         self._ends_at = monotonic() + connection.deadline
 
     def send(
@@ -66,32 +93,39 @@ class Exchange:
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        auth: AuthBase | None = None,
+        asked: str = "",
+        writes: bool | None = None,
     ) -> Answer:
-        """Returns 2xx answers only; every other outcome is a ProviderError."""
+        """Returns 2xx answers only; every other outcome is a ProviderError.
+
+        Without `auth` the token goes as a bearer's. `asked` and `writes` say what neither path nor method tell.
+        """
         _check_token(self._connection.token)
+        asked = asked or f"{method} {_without_ids(path)}"
+        wrote = method in WRITES if writes is None else writes
         request = requests.Request(
             method,
             self._connection.base_url.rstrip("/") + path,
             params=params,
             data=body,
             headers=headers,
-            auth=http.Bearer(self._connection.token),
+            auth=auth or http.Bearer(self._connection.token),
         )
         waits_since = monotonic()
         with self._connection.turn():
             self._ends_at += monotonic() - waits_since
             if self._ends_at <= monotonic():
-                raise Unreachable("timeout", f"{method}: no time left")
+                raise Unreachable("timeout", f"{asked}: no time left")
             # Raised out here, so that no chained exception carries the request with its secret and its data.
-            outcome = self._attempt(request)
+            outcome = self._attempt(request, asked, wrote)
             error = outcome if isinstance(outcome, ProviderError) else failure(outcome)
             if error is not None:
                 raise error
         assert isinstance(outcome, Answer)
         return outcome
 
-    def _attempt(self, request: requests.Request) -> Answer | ProviderError:
-        method = request.method or ""
+    def _attempt(self, request: requests.Request, asked: str, wrote: bool) -> Answer | ProviderError:
         bounds = http.Bounds(
             ends_at=self._ends_at,
             max_bytes=self._connection.max_bytes,
@@ -101,23 +135,23 @@ class Exchange:
         try:
             response = http.send(self._session, request, bounds)
         except RequestFailed as error:
-            return _network_failure(method, error)
-        return Answer(method, response.status, response.headers, response.content)
+            return _network_failure(asked, wrote, error)
+        return Answer(asked, wrote, response.status, response.headers, response.content, self._hides)
 
 
 def failure(answer: Answer) -> ProviderError | None:
     """What a status means; None for 2xx. A caller may give 404, 409 and 412 a closer meaning by catching."""
-    said = f"{answer.method} was answered with {answer.status}"
+    said = f"{answer.asked} was answered with {answer.status}"
     if 200 <= answer.status < 300:
         return None
+    wait = retry_after(answer.headers.get("Retry-After"), now=datetime.now(UTC))
     if answer.status == 429:
-        return RateLimited(retry_after(answer.headers.get("Retry-After"), now=datetime.now(UTC)) or DEFAULT_WAIT)
+        return RateLimited(wait or DEFAULT_WAIT, answer=answer.told())
     if answer.status == 412:
-        return Unclear("changed_meanwhile", said)
+        return Unclear("changed_meanwhile", said, answer=answer.told())
     if answer.status in (408, 425) or (answer.status >= 500 and answer.status not in (501, 505)):
-        wait = retry_after(answer.headers.get("Retry-After"), now=datetime.now(UTC))
-        return _open_failure(answer.wrote, "server_error", said, wait)
-    return Refused(_refusal(answer), said)
+        return answer.open_failure("server_error", said, wait)
+    return answer.refused(_refusal(answer), said)
 
 
 def _refusal(answer: Answer) -> str:
@@ -150,23 +184,24 @@ def _seconds_until(date: str, now: datetime) -> float:
     return (moment - now).total_seconds()
 
 
-def _open_failure(wrote: bool, code: str, text: str, after: float | None = None) -> ProviderError:
-    return Unclear(code, text, after) if wrote else Unreachable(code, text, after)
-
-
-def _network_failure(method: str, error: RequestFailed) -> ProviderError:
+def _network_failure(asked: str, wrote: bool, error: RequestFailed) -> ProviderError:
+    cause = RequestFailed(error.code, error.stage)  # without what hangs on the one that was caught
     if error.code in BAD_ADDRESS:
-        return Refused("bad_address", f"{method}: the provider's address is not usable")
+        return Refused("bad_address", f"{asked}: the provider's address is not usable", cause=cause)
     if error.code in BAD_CERTIFICATE:
-        return Unreachable("bad_certificate", f"{method}: the provider's certificate is not valid")
-    if error.stage <= Stage.CONNECT:
+        return Unreachable("bad_certificate", f"{asked}: the provider's certificate is not valid", cause=cause)
+    if error.stage < Stage.EXCHANGE:
         in_time = " in time" if error.code == Failure.TIMED_OUT else ""
-        return Unreachable("unreachable", f"{method}: no connection{in_time}")
-    if error.code == Failure.TIMED_OUT:
-        return _open_failure(method in WRITES, "timeout", f"{method}: no answer in time")
-    if error.code == Failure.TOO_LARGE:
-        return _open_failure(method in WRITES, "answer_too_large", f"{method}: the answer is too large")
-    return _open_failure(method in WRITES, "connection_lost", f"{method}: the connection broke")
+        return Unreachable("unreachable", f"{asked}: no connection{in_time}", cause=cause)
+    code, text = _BROKEN.get(error.code, ("connection_lost", "the connection broke"))
+    kind = Unclear if wrote else Unreachable
+    return kind(code, f"{asked}: {text}", cause=cause)
+
+
+def _without_ids(path: str) -> str:
+    """What stands behind the first part of a path names one of many."""
+    kind, slash, _ = path.lstrip("/").partition("/")
+    return f"/{kind}/{redaction.HIDDEN}" if slash else f"/{kind}"
 
 
 def _check_token(token: str) -> None:
@@ -178,4 +213,4 @@ def _parsed(content: bytes) -> object:
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
-        return None
+        return _NO_JSON

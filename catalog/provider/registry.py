@@ -2,16 +2,21 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import requests
 
 from catalog.provider.client import Connection, ProviderClient
-from catalog.provider.errors import Refused
+from catalog.provider.errors import ProviderError, Refused
 from catalog.provider.exchange import new_session
+from catalog.provider.moodle import MoodleClient
 from catalog.provider.scim import ScimClient
+from catalog.provider.trial import Step, StepName, failed
 
-CLIENTS: dict[str, Callable[[Connection, requests.Session], ProviderClient]] = {"scim": ScimClient}
+CLIENTS: dict[str, Callable[[Connection, requests.Session], ProviderClient]] = {
+    "moodle": MoodleClient,
+    "scim": ScimClient,
+}
 
 
 class _Sessions(threading.local):
@@ -36,3 +41,12 @@ def client_for(kind: str, connection: Connection) -> ProviderClient:
         known = ", ".join(sorted(CLIENTS))
         raise Refused("unknown_kind", f"no client for providers of kind {kind!r}; known: {known}")
     return CLIENTS[kind](connection, _sessions.to(connection.base_url))
+
+
+def try_out(kind: str, connection: Callable[[], Connection]) -> Sequence[Step]:
+    """Step by step, and for any kind. `connection` may raise a ProviderError of its own, such as "no_secret"."""
+    try:
+        client = client_for(kind, connection())
+    except ProviderError as error:
+        return [failed(StepName.SETTINGS, error)]
+    return client.try_out()

@@ -5,10 +5,12 @@ import pytest
 
 from catalog.provider.client import Connection, Person
 from catalog.provider.exchange import new_session
+from catalog.provider.moodle import MoodleClient
 from catalog.provider.scim import ScimClient
+from tests.moodle_server import RunningMoodle, moodle
 from tests.platform_server import RunningPlatform, platform
 
-__all__ = ["ada", "bo", "client", "platform"]
+__all__ = ["ada", "bo", "client", "moodle", "moodle_client", "platform"]
 
 
 @pytest.fixture
@@ -23,6 +25,15 @@ def bo(ada: Person) -> Person:
 
 @pytest.fixture
 def client(platform: RunningPlatform) -> Iterator[ScimClient]:
-    connection = Connection(platform.base_url, platform.token, connect_timeout=1.0, read_timeout=1.0, deadline=2.0)
     with new_session() as session:
-        yield ScimClient(connection, session)
+        yield ScimClient(connection_to(platform), session)
+
+
+@pytest.fixture
+def moodle_client(moodle: RunningMoodle) -> Iterator[MoodleClient]:
+    with new_session() as session:
+        yield MoodleClient(connection_to(moodle), session)
+
+
+def connection_to(server: RunningPlatform | RunningMoodle) -> Connection:
+    return Connection(server.base_url, server.token, connect_timeout=1.0, read_timeout=0.5, deadline=2.0)
