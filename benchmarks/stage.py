@@ -48,7 +48,7 @@ class Stage:
         gunicorn = ("-m", "gunicorn", "--config", "python:portal.gunicorn", "portal.wsgi")
         options = ("--workers", "2", "--bind", f"127.0.0.1:{port}", "--graceful-timeout", "2")
         with self.running("web", *gunicorn, *options) as program:
-            _wait_for(program, "Booting worker", 2)
+            wait_for(program, "Booting worker", 2)
             yield "127.0.0.1", port
 
     @contextlib.contextmanager
@@ -61,8 +61,8 @@ class Stage:
             self.running("platform", "-m", "portal.sandbox.platform", *at_platform) as first,
             self.running("mail-server", "-m", "portal.sandbox.mail", *at_mail) as second,
         ):
-            _wait_for(first, "Training platform on")
-            _wait_for(second, "Mail server on")
+            wait_for(first, "Training platform on")
+            wait_for(second, "Mail server on")
             yield
 
     @contextlib.contextmanager
@@ -73,7 +73,7 @@ class Stage:
             self.running("mail", *WORKER, "-Q", "mail,sweeps", "-c", "4", "-n", "mail@%h") as second,
         ):
             for program in (first, second):
-                _wait_for(program, "[queues]")
+                wait_for(program, "[queues]")
             yield
 
     @contextlib.contextmanager
@@ -88,7 +88,7 @@ class Stage:
             stop_all([program], within=4.0)
 
 
-def _wait_for(program: Program, words: str, times: int = 1) -> None:
+def wait_for(program: Program, words: str, times: int = 1) -> None:
     until = time.monotonic() + 60
     while program.log.read_text(errors="replace").count(words) < times:
         if not program.running or time.monotonic() > until:

@@ -15,7 +15,7 @@ from enum import Enum
 from django.db import connection
 from django.db.models import F, Q
 
-from catalog.models import ProviderLine
+from catalog.models import Provider, ProviderLine
 from catalog.provider.errors import ProviderError, Refused, Unclear, Unreachable
 from catalog.tallies import BUCKETS, bucket_of
 
@@ -192,6 +192,11 @@ def report(provider_id: int, error: ProviderError) -> None:
 def note(provider_id: int, outcome: Outcome, *, place: Place, seconds: float) -> None:
     """A call has ended: its place is free, and how it went is known."""
     _note(provider_id, outcome, place=place, seconds=seconds)
+
+
+def new_line(provider: Provider) -> ProviderLine:
+    """As `make` writes it."""
+    return ProviderLine(provider=provider, successes=_NOT_SLOW)
 
 
 def make(provider_id: int) -> None:

@@ -21,7 +21,7 @@ from django.db import connection, transaction
 
 from catalog import breaker
 from catalog.breaker import PROBE_LEASE, PROVIDER_WIDE, Admission, Effect, Outcome, Place, admits, report, retry_now
-from catalog.models import ProviderLine
+from catalog.models import Provider
 from catalog.provider.errors import ProviderError, Unreachable
 from catalog.tallies import BUCKETS
 
@@ -221,10 +221,9 @@ class State:
 
 
 def state(provider_id: int, *, now: datetime) -> State:
-    """One query. What was never called is as good as any."""
-    line = ProviderLine.objects.select_related("provider").filter(pk=provider_id).first()
-    if line is None:
-        return State(None, None, None, 0, 0, None, None, "", 0, 0)
+    """One query."""
+    provider = Provider.objects.select_related("line").get(pk=provider_id)
+    line = provider.line if hasattr(provider, "line") else breaker.new_line(provider)
     micros = _micros(now.timestamp())
     return State(
         down_since=line.down_since,
@@ -236,5 +235,5 @@ def state(provider_id: int, *, now: datetime) -> State:
         last_trouble_at=line.last_trouble_at,
         last_trouble=line.last_trouble,
         calls_in_last_second=sum(micros - 1_000_000 < moment <= micros for moment in line.departures),
-        calls_at_once=min(line.provider.calls_at_once, line.successes + 1),
+        calls_at_once=min(provider.calls_at_once, line.successes + 1),
     )
