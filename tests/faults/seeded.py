@@ -92,7 +92,7 @@ class Run:
             (1, self._some_time),
             (1, self._sweep),
         ]
-        if idle:
+        if idle and self._anything_due():
             choices.append((6, lambda: self._begin(self.dice.choice(idle))))
         if stalled:
             choices.append((2, lambda: self._go_on(self.dice.choice(stalled))))
@@ -126,13 +126,17 @@ class Run:
         """Time passes, and what is due is done, until nothing is owed that people need not look at."""
         worker = next(each for each in self.stage.staff if each.state is State.IDLE)
         for _ in range(ROUNDS):
-            self._begin(worker)
-            while worker.worked:
-                self._begin(worker)
             moment = self.world.next_moment()
             if moment is None:
                 return
-            self._pass(max(moment - self.now, timedelta()) or timedelta(seconds=20))
+            self._pass(max(moment - self.now, timedelta()))
+            self._begin(worker)
+            if not worker.worked:  # the provider is not to be called yet
+                self._pass(timedelta(seconds=20))
+
+    def _anything_due(self) -> bool:
+        moment = self.world.next_moment()
+        return moment is not None and moment <= self.now
 
     # --- What may happen ---
 
@@ -175,7 +179,8 @@ class Run:
 
     def _pass(self, time: timedelta) -> None:
         self.clock.move(time.total_seconds())
-        self._tell(f"{time.total_seconds():.1f} s pass")
+        if time:
+            self._tell(f"{time.total_seconds():.1f} s pass")
 
     def _deliver_late(self) -> None:
         proxy = self.stage.proxy
