@@ -14,7 +14,7 @@ from benchmarks.stage import WORKER, Stage, report, set_up, wait_for
 from portal.sandbox.programs import Program
 
 ACCOUNTS, BACKLOG = 1_000, 10_000
-SECONDS, PER_SECOND, AT_ONCE = 0.2, 50, 16
+SECONDS, PER_SECOND, AT_ONCE = 0.2, 50, 24
 PROCESSES, THREADS = 2, 12
 PATIENCE, SWEEP, LOOK = 120.0, 15.0, 0.1
 # Of the large backlog so much is worked on as it takes to see what a worker grows to.

@@ -31,7 +31,7 @@ FIRST_WAIT, LONGEST_WAIT = 15.0, 300.0
 # Within this time the call of a probe that was granted has left; else another one is granted.
 PROBE_LEASE = timedelta(seconds=30)
 # A caller who would wait longer for its turn than this need not ask.
-_LONGEST_LINE = timedelta(seconds=2)
+_LONGEST_LINE, _NOBODY_WAITS = timedelta(seconds=2), timedelta(seconds=10)
 _NEVER_SO_LONG = timedelta(seconds=10)
 # A line that was never down does not begin slowly: so many successes allow any number of calls at once.
 _NOT_SLOW = 100
@@ -89,6 +89,13 @@ WHERE line.provider_id = judged.provider_id
 RETURNING goes_down, comes_back
 """
 
+# A departure further ahead than anybody waits was written by a clock that has been set back since.
+_LOOK = """
+SELECT down_since IS NOT NULL, coalesce(paused_until > %(soon)s, false)
+    OR coalesce(to_timestamp(departures[cardinality(departures)] / 1000000.0) BETWEEN %(soon)s AND %(later)s, false)
+FROM catalog_providerline WHERE provider_id = %(provider)s
+"""
+
 
 class Admission(Enum):
     """OPEN: calls go as usual. PROBE: the provider is down, and this one asker may try it with one call. CLOSED: not
@@ -144,16 +151,11 @@ def admits(provider_id: int, *, now: datetime) -> Admission:
     """Whether it is worth while to claim work for this provider. Ask only when there is some: a PROBE is granted to one
     asker alone, and the next only when its time is over. Also CLOSED while the provider wants a pause, or more calls
     wait for their turns than will leave soon."""
-    line = ProviderLine.objects.filter(pk=provider_id).first()
-    if line is None:
-        return Admission.OPEN
-    if line.down_since is not None:
+    with connection.cursor() as cursor:  # asked before each call, and the ORM takes longer than the database
+        cursor.execute(_LOOK, {"provider": provider_id, "soon": now + _LONGEST_LINE, "later": now + _NOBODY_WAITS})
+        is_down, waits = cursor.fetchone() or (False, False)
+    if is_down:
         return Admission.PROBE if _grant_probe(provider_id, now) else Admission.CLOSED
-    soon = now + _LONGEST_LINE
-    # One further ahead than anybody waits was written by a clock that has been set back since.
-    ahead = (soon + _NEVER_SO_LONG).timestamp() * 1_000_000
-    last = max((moment for moment in line.departures if moment < ahead), default=0)
-    waits = (line.paused_until is not None and line.paused_until > soon) or last > soon.timestamp() * 1_000_000
     return Admission.CLOSED if waits else Admission.OPEN
 
 

@@ -8,6 +8,7 @@ whose hash is no longer so, and owes them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -30,7 +31,7 @@ WITH offered AS MATERIALIZED (
     WHERE listing.offered_from <= %(today)s AND (listing.offered_until IS NULL OR listing.offered_until > %(today)s)
     GROUP BY programme.id
 ), facts AS (
-    SELECT account.id, account.told AS was_told, person.email, person.first_name, person.last_name, person.language,
+    SELECT account.id, account.provider_id, provider.calls_per_second AS rate, account.told AS was_told, person.email, person.first_name, person.last_name, person.language,
         access.codes, access.until,
         md5(concat_ws(E'\\x1f', person.email, person.first_name, person.last_name, person.language,
                       access.codes, extract(epoch FROM access.until))) AS told
@@ -54,17 +55,28 @@ _READ = (
     + "SELECT email, first_name, last_name, language, codes, until, told FROM facts"
 )
 _SETTLED = "account.must_be_active AND account.due_at IS NULL"
+_IS_UP = """NOT EXISTS (
+    SELECT FROM catalog_providerline AS line WHERE line.provider_id = account.provider_id AND line.down_since IS NOT NULL
+)"""
 # What `OwedWork.debt` says, in SQL. Locked in the order of the people's ids; who is being changed right now is found by
-# the next sweep.
-_OWE_CHANGED = f"""{_FACTS.format(which=_SETTLED)}, changed AS (
+# the next sweep, and so are those beyond what a provider can be told in a part of the time until then: a new list of
+# courses changes every account there is, and must not keep new members waiting.
+_OWE_CHANGED = f"""{_FACTS.format(which=f"{_SETTLED} AND {_IS_UP}")}, ranked AS (
+    SELECT id, rate, row_number() OVER (PARTITION BY provider_id ORDER BY id) AS place FROM facts WHERE told <> was_told
+), changed AS (
     SELECT account.id FROM enrollment_provideraccount AS account
-    WHERE {_SETTLED} AND account.id IN (SELECT id FROM facts WHERE told <> was_told)
+    WHERE {_SETTLED} AND account.id IN (SELECT id FROM ranked WHERE place <= rate * %(seconds)s)
     ORDER BY account.user_id FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE enrollment_provideraccount AS account
 SET due_at = %(now)s, turn_at = %(now)s, version = version + 1, attempts = 0, stuck_at = NULL, trouble = ''
 FROM changed WHERE account.id = changed.id
 """
+_NOTE_TOLD = f"""{_FACTS.format(which="account.id = ANY(%(accounts)s)")}
+UPDATE enrollment_provideraccount AS account SET told = facts.told FROM facts WHERE account.id = facts.id
+"""
+# Of the minute between two sweeps, at one call for each change; it takes two or three.
+_SECONDS_FOR_CHANGES = 10
 
 
 @dataclass(frozen=True)
@@ -88,11 +100,19 @@ def read(account: ProviderAccount, *, now: datetime) -> Task:
 
 
 def owe_changes(*, now: datetime) -> int:
-    """Every account whose provider was told something else than what is so now is owed again; says how many. One
-    statement, whoever changed what: at the desk, in a merge, by another identity, in a list of courses."""
+    """Accounts whose provider was told something else than what is so now are owed again, so many at a time as it can
+    be told soon; says how many. One statement, whoever changed what: at the desk, in a merge, by another identity, in a
+    list of courses."""
     with connection.cursor() as cursor:
-        cursor.execute(_OWE_CHANGED, _today(timezone.localdate(now)) | {"now": now})
+        facts = _today(timezone.localdate(now)) | {"now": now, "seconds": _SECONDS_FOR_CHANGES}
+        cursor.execute(_OWE_CHANGED, facts)
         return int(cursor.rowcount)
+
+
+def note_told(account_ids: Iterable[int], *, now: datetime) -> None:
+    """The provider was told of these just now, in another way than by `agree`."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NOTE_TOLD, _today(timezone.localdate(now)) | {"accounts": list(account_ids)})
 
 
 def _today(day: date) -> dict[str, Any]:
@@ -120,25 +140,26 @@ def agree(client: ProviderClient, account: ProviderAccount, task: Task) -> Accou
 
 
 def _open(client: ProviderClient, seen: Account | None, task: Task) -> Account:
+    # What was made just now, or was there already under our id, was told what it does not show.
+    is_news = task.is_news and seen is not None
     if seen is None:
         seen = client.create(task.person)
-    if not _agrees(seen, task):
+    if not _agrees(seen, task.person, is_news=is_news):
         seen = client.open(seen, task.person)
     if client.wants_access and task.access is not None:
         client.give_access(seen, task.access)
     return seen
 
 
-def _agrees(seen: Account, task: Task) -> bool:
+def _agrees(seen: Account, person: Person, *, is_news: bool) -> bool:
     """What the provider does not show is as it was told."""
-    person = task.person
     shown = [
         (seen.email and seen.email.lower(), person.email),
         (seen.first_name, person.first_name),
         (seen.last_name, person.last_name),
         (seen.language, person.language),
     ]
-    return seen.active and all(there == ours or (there is None and not task.is_news) for there, ours in shown)
+    return seen.active and all(there == ours or (there is None and not is_news) for there, ours in shown)
 
 
 def _erase(client: ProviderClient, seen: Account | None, task: Task) -> Account | None:

@@ -111,7 +111,7 @@ def provider_down(letter: Letter) -> Draft | None:
     name = one_line(provider.name)
     waiting = ProviderAccount.objects.owed().filter(provider=provider, stuck_at=None).count()
     return Draft(
-        subject=_("%(provider)s does not answer") % {"provider": name},
+        subject=_("%(provider)s is not available") % {"provider": name},
         leads_to="admin:catalog_provider_change",
         arguments=(provider.pk,),
         facts={"name": name, "line": line, "waiting": waiting, "why": troubles.in_words(line.last_trouble)},

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, TypeVar
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.lookups import IsNull
 from django.utils.translation import gettext_lazy as _
 
 from libraries.models import User
@@ -17,10 +19,14 @@ W = TypeVar("W", bound="OwedWork")
 
 def address_is_proved() -> Q:
     """Of the person that a row of work belongs to: a condition for its queryset, without a join, so that claims lock
-    the row alone."""
-    return ~Q(models.Exists(User.objects.filter(pk=models.OuterRef("user_id"), address_proved_at=None)))
+    the row alone. Asked of each row by its person's id: of EXISTS the planner may make a list of all the people first,
+    for a claim that reads a single row."""
+    proved_at = User.objects.filter(pk=models.OuterRef("user_id")).values("address_proved_at")
+    return Q(IsNull(models.Subquery(proved_at), False))
 
 
+# Stand for now and for the end of a lease in a statement that is kept.
+MOMENT, _LEASE_END = datetime(1, 1, 1, tzinfo=UTC), datetime(1, 1, 2, tzinfo=UTC)
 # Chosen and locked once; who is locked is at work with it or being claimed by another.
 _CLAIM = """
 WITH chosen AS MATERIALIZED ({chosen} FOR NO KEY UPDATE SKIP LOCKED)
@@ -30,6 +36,17 @@ FROM chosen WHERE mine.id = chosen.id RETURNING mine.*{tells}
 """
 _WRITES_FIRST = ", {0} = coalesce(mine.{0}, %s)"
 _TELLS_FIRST = ", chosen.{0} IS NULL AS is_first_claim"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """SQL that was built once by the ORM, with values in it that stand for those to come."""
+
+    sql: str
+    values: tuple[Any, ...]
+
+    def filled(self, known: Mapping[Any, object]) -> list[Any]:
+        return [known.get(value, value) for value in self.values]
 
 
 class OwedQuerySet(models.QuerySet[W]):
@@ -64,12 +81,23 @@ class OwedQuerySet(models.QuerySet[W]):
         Attempts are counted here, in the claim, so that work which kills its worker counts too. The row's
         `lease_token` fences the outcome: `publish` by an older holder changes nothing.
         """
+        return self.claimed_by(self.to_claim(order), now=now, lease=lease)
+
+    def to_claim(self, order: Sequence[str]) -> Statement:
+        """The statement that claims one of these rows. To be kept: the ORM takes longer to build it than the database
+        to run it."""
         first = self.first_claim
-        due = self.due(now).order_by(*order).values("id", *([first] if first else []))[:1]
+        due = self.due(MOMENT).order_by(*order).values("id", *([first] if first else []))[:1]
         chosen, values = due.query.sql_with_params()
         writes, tells = (_WRITES_FIRST.format(first), _TELLS_FIRST.format(first)) if first else ("", "")
         sql = _CLAIM.format(chosen=chosen, table=self.model._meta.db_table, writes=writes, tells=tells)
-        return next(iter(self.raw(sql, [*values, now + lease, *([now] if first else [])])), None)
+        return Statement(sql, (*values, _LEASE_END, *([MOMENT] if first else [])))
+
+    def claimed_by(
+        self, statement: Statement, *, now: datetime, lease: timedelta, known: Mapping[Any, object] | None = None
+    ) -> W | None:
+        filled = statement.filled({MOMENT: now, _LEASE_END: now + lease, **(known or {})})
+        return next(iter(self.raw(statement.sql, filled)), None)
 
     def renew(self, row: W, *, now: datetime, lease: timedelta) -> bool:
         """The lease lasts longer, if it is still ours; say whether it is."""

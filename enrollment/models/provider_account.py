@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import cache
 from uuid import uuid4
 
 from django.db import connection, models
@@ -10,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Provider, ProviderLine
-from enrollment.models.owed import OwedQuerySet, OwedWork, address_is_proved
+from enrollment.models.owed import MOMENT, OwedQuerySet, OwedWork, Statement, address_is_proved
 
 # Locked in the order of the people's ids, whichever were there before. What `OwedWork.debt` says, in SQL. Where the
 # account was to be closed, somebody may be closing it right now: what was seen before says nothing any more.
@@ -27,6 +28,9 @@ ON CONFLICT (user_id, provider_id) DO UPDATE SET
     seen = CASE WHEN account.must_be_active THEN account.seen ELSE 'unknown' END,
     seen_at = CASE WHEN account.must_be_active THEN account.seen_at END
 """
+
+# Stands for the provider in a statement that is kept.
+_PROVIDER = -1
 
 
 class ProviderAccountQuerySet(OwedQuerySet["ProviderAccount"]):
@@ -48,18 +52,18 @@ class ProviderAccountQuerySet(OwedQuerySet["ProviderAccount"]):
         """What was tried comes first, as soon as it is due again: it had its turn before, and is never many. The others
         come in their turns. Each kind is found by an index of its own, so that nobody reads past those that are not
         due."""
-        theirs = self.filter(provider=provider)
-        turns = ("-turn_at", "-pk") if provider.opens_first == provider.OpensFirst.NEWEST else ("turn_at", "pk")
-        account = theirs.tried().claim(now=now, lease=lease)
-        account = account or theirs.untried().claim(now=now, lease=lease, order=turns)
+        known = {_PROVIDER: provider.pk}
+        account = self.claimed_by(_to_claim_tried(), now=now, lease=lease, known=known)
+        if account is None:
+            untried = _to_claim_untried(provider.opens_first)
+            account = self.claimed_by(untried, now=now, lease=lease, known=known)
         if account is not None:
             account.provider = provider
         return account
 
     def providers_with_due(self, now: datetime) -> list[Provider]:
-        of_provider = self.due(now).filter(provider=OuterRef("pk"))
-        tried, untried = Exists(of_provider.filter(attempts__gt=0)), Exists(of_provider.filter(attempts=0))
-        return list(Provider.objects.filter(tried | untried).order_by("pk"))
+        statement = _to_find_providers()
+        return list(Provider.objects.raw(statement.sql, statement.filled({MOMENT: now})))
 
     def oldest_owed_at(self) -> datetime | None:
         """Not of providers that are down: that is not for us to mend."""
@@ -72,6 +76,24 @@ class ProviderAccountQuerySet(OwedQuerySet["ProviderAccount"]):
         if users := list(user_ids):
             with connection.cursor() as cursor:
                 cursor.execute(_OWE_OPEN, {"provider": provider_id, "users": users, "now": now})
+
+
+@cache
+def _to_claim_tried() -> Statement:
+    return ProviderAccount.objects.filter(provider_id=_PROVIDER).tried().to_claim(("due_at", "pk"))
+
+
+@cache
+def _to_claim_untried(opens_first: str) -> Statement:
+    order = ("-turn_at", "-pk") if opens_first == Provider.OpensFirst.NEWEST else ("turn_at", "pk")
+    return ProviderAccount.objects.filter(provider_id=_PROVIDER).untried().to_claim(order)
+
+
+@cache
+def _to_find_providers() -> Statement:
+    of_provider = ProviderAccount.objects.due(MOMENT).filter(provider=OuterRef("pk"))
+    tried, untried = Exists(of_provider.filter(attempts__gt=0)), Exists(of_provider.filter(attempts=0))
+    return Statement(*Provider.objects.filter(tried | untried).order_by("pk").query.sql_with_params())
 
 
 class ProviderAccount(OwedWork):

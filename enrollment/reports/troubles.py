@@ -11,6 +11,7 @@ TROUBLES = {
     "bad_request": gettext_lazy("The provider does not accept what we send."),
     "bad_token": gettext_lazy("The provider does not accept our secret."),
     "changed_meanwhile": gettext_lazy("Somebody else changed the account at the same moment."),
+    "conflict": gettext_lazy("The provider says that this account clashes with another: somebody must look there."),
     "connection_lost": gettext_lazy("The connection to the provider broke."),
     "crashed": gettext_lazy("The work stopped again and again before it was done."),
     "filter_ignored": gettext_lazy("The provider answers with accounts we did not ask for."),

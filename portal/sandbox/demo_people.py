@@ -21,6 +21,7 @@ from catalog.models import Programme
 from catalog.provider import registry
 from catalog.provider.client import Connection, Person
 from catalog.provider.errors import ProviderError
+from enrollment import agreeing
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount, SeatPool, Share
 from enrollment.privacy import PRIVACY_TEXT_VERSION
 from enrollment.seats import WAS_HELD
@@ -375,8 +376,10 @@ def _note_opened(opened: Mapping[int, str], *, now: datetime) -> None:
     accounts = list(unclaimed.select_for_update(no_key=True).order_by("id"))
     for account in accounts:
         account.remote_id, account.due_at = opened[account.pk], None
-        account.seen, account.seen_at = ProviderAccount.Seen.ACTIVE, now
-    ProviderAccount.objects.bulk_update(accounts, ["remote_id", "due_at", "seen", "seen_at"], batch_size=500)
+        account.seen, account.seen_at, account.first_claimed_at = ProviderAccount.Seen.ACTIVE, now, now
+    fields = ["remote_id", "due_at", "seen", "seen_at", "first_claimed_at"]
+    ProviderAccount.objects.bulk_update(accounts, fields, batch_size=500)
+    agreeing.note_told([account.pk for account in accounts], now=now)
     users = [account.user_id for account in accounts]
     seats = Enrollment.objects.filter(user_id__in=users, state=State.SEATED).select_related("share")
     lines = [(enrollment, _opened_at(enrollment)) for enrollment in seats.order_by("id")]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from catalog import line
 from catalog.models import Provider, ProviderLine
 from enrollment import cap, ending, provisioning
 from enrollment.cap_plan import Plan
@@ -85,7 +86,7 @@ def test_twenty_who_waited_are_claimed_in_the_order_of_the_queue(platform: Runni
     for number in range(20):
         applied = NOW + timedelta(minutes=(number * 7) % 20)
         make_member(f"m{number}@example.test", programme=programme, library=libraries[number % 3], now=applied)
-    Card.objects.update(state=Card.State.CONFIRMED, decided_at=NOW, decided_how="by_hand")
+    Card.objects.update(state=Card.State.CONFIRMED, decided_at=NOW + timedelta(hours=1), decided_how="by_hand")
     Enrollment.objects.filter(user__email="m9@example.test").update(priority=Enrollment.FIRST)
     queue = list(Enrollment.objects.in_queue_order().values_list("user_id", flat=True))
     later = NOW + timedelta(hours=1)
@@ -183,7 +184,7 @@ def test_lease_is_renewed_before_each_request(
         leases.append(ProviderAccount.objects.get().lease_until)
         yield
 
-    monkeypatch.setattr(provisioning.line, "turn", turn)
+    monkeypatch.setattr(line, "turn", turn)
     assert provisioning.settle_next(secret_of=secret_of, now=lambda: next(moments))
     claimed_until = NOW + LEASE
     assert [lease is not None and lease > claimed_until for lease in leases] == [True, True]
@@ -191,7 +192,7 @@ def test_lease_is_renewed_before_each_request(
 
 
 def test_lease_outlasts_a_wait_and_a_call() -> None:
-    longest = provisioning.line.LONGEST_WAIT + provisioning.CALL_DEADLINE
+    longest = line.LONGEST_WAIT + provisioning.CALL_DEADLINE
     assert LEASE.total_seconds() >= 2 * longest
     assert LEASE.total_seconds() + 15 < 60  # the sweep after it
 
@@ -209,7 +210,7 @@ INSERT INTO enrollment_provideraccount (user_id, provider_id, external_id, must_
     turn_at, version, attempts, trouble, remote_id, seen, told, answer)
 SELECT id, %(provider)s, gen_random_uuid(), true, false,
     CASE WHEN place <= %(count)s / 2 THEN %(later)s::timestamptz ELSE %(now)s END,
-    %(now)s + place * interval '1 microsecond', 0, CASE WHEN place <= %(count)s / 4 THEN 3 ELSE 0 END,
+    %(now)s + place * interval '1 microsecond', 0, CASE WHEN place <= %(count)s / 2 THEN 3 ELSE 0 END,
     '', '', 'unknown', '', ''
 FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM libraries_user) AS person
 """
@@ -221,11 +222,11 @@ def read_by(plan: dict[str, Any]) -> int:
 
 
 def test_claim_does_not_read_past_those_that_are_not_due() -> None:
-    """Half of them are not due, and come first: as many who were tried, and as many who were not."""
+    """Half of them wait for another try, and would come first."""
     provider = make_provider()
     with connection.cursor() as cursor:
         cursor.execute(_PEOPLE, {"count": MANY})
-        facts = {"provider": provider.pk, "count": MANY, "now": NOW, "later": NOW + timedelta(hours=1)}
+        facts: dict[str, Any] = {"provider": provider.pk, "count": MANY, "now": NOW, "later": NOW + timedelta(hours=1)}
         cursor.execute(_ACCOUNTS, facts)
         cursor.execute("ANALYZE libraries_user, enrollment_provideraccount")
     statements: list[str] = []

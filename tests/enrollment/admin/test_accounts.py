@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
-from enrollment.models import Event, ProviderAccount
+from catalog.models import ProviderLine
+from enrollment.models import Enrollment, Event, ProviderAccount
 from libraries.models import StaffRole
 from tests.factories import make_coordinator, make_librarian, make_staff
 from tests.workplace import Scene, make_scene, sign_in
@@ -74,3 +77,102 @@ def test_event_names_staff_and_numbers_members(scene: Scene) -> None:
     html = client.get(reverse("admin:enrollment_event_changelist")).content.decode()
     assert "Mo Janssens" in html
     assert f"#{scene.cy.user_id}" in html
+
+
+def act(client: Any, action: str, *pks: int, **more: Any) -> Any:
+    return client.post(LIST, {"action": action, "_selected_action": pks, "index": "0", **more}, follow=True)
+
+
+def seat(account: ProviderAccount) -> Enrollment:
+    """A place that hangs on it."""
+    enrollment = Enrollment.objects.get(user=account.user)
+    until = timezone.now() + timedelta(days=300)
+    Enrollment.objects.filter(pk=enrollment.pk).update(state="seated", seated_at=timezone.now(), ends_at=until)
+    Enrollment.objects.filter(pk=enrollment.pk).update(hold_until=None)
+    type(enrollment.pool).objects.filter(pk=enrollment.pool_id).update(cap=2, taken=2)
+    enrollment.share.taken = 1
+    enrollment.share.save()
+    return enrollment
+
+
+def test_giving_up_shows_first_what_it_does(account: ProviderAccount) -> None:
+    place, client = seat(account), sign_in(make_coordinator())
+    page = act(client, "give_up", account.pk)
+    html = page.content.decode()
+    assert page.status_code == 200
+    assert "1 place ends" in html
+    assert [word for word in (account.user.first_name, account.user.email) if word in html] == []
+    place.refresh_from_db()
+    assert place.state == Enrollment.State.SEATED
+    page = act(client, "give_up", account.pk, expected=page.context["forecast"].fingerprint)
+    assert said(page) == ["1 account is given up, and its place is free."]
+    place.refresh_from_db()
+    assert (place.state, place.end_reason) == (Enrollment.State.ENDED, Enrollment.EndReason.NO_ACCOUNT)
+
+
+def test_giving_up_stops_when_it_would_do_something_else_by_now(account: ProviderAccount) -> None:
+    place, client = seat(account), sign_in(make_coordinator())
+    page = act(client, "give_up", account.pk, expected="of-before")
+    assert "Something has changed in the meantime" in page.content.decode()
+    place.refresh_from_db()
+    assert place.state == Enrollment.State.SEATED
+
+
+def test_button_of_the_page_asks_too_and_then_gives_up(account: ProviderAccount) -> None:
+    place, client = seat(account), sign_in(make_coordinator())
+    address = reverse("admin:enrollment_provideraccount_remedy", args=[account.pk, "give_up"])
+    page = client.post(address)
+    forecast = page.context["forecast"]
+    page = client.post(address, {"expected": forecast.fingerprint}, follow=True)
+    assert said(page) == ["1 account is given up, and its place is free."]
+    place.refresh_from_db()
+    assert place.state == Enrollment.State.ENDED
+
+
+def test_account_without_a_place_is_not_given_up(account: ProviderAccount) -> None:
+    page = act(sign_in(make_coordinator()), "give_up", account.pk)
+    assert said(page) == ["1 was left as it was. No place hangs on it: the account is only to be closed or erased."]
+
+
+def test_marking_as_done_is_recorded(account: ProviderAccount) -> None:
+    someone = make_coordinator()
+    page = act(sign_in(someone), "mark_done", account.pk)
+    assert said(page) == ["1 account is marked as done."]
+    account.refresh_from_db()
+    assert (account.is_ready, account.stuck_at) == (True, None)
+    assert Event.objects.get(kind=Event.Kind.ACCOUNT_BY_HAND).actor_id == someone.pk
+
+
+def test_list_can_be_narrowed_to_one_trouble(account: ProviderAccount) -> None:
+    client = sign_in(make_coordinator())
+    html = client.get(LIST).content.decode()
+    assert "?trouble=name_taken" in html
+    row = f"provideraccount/{account.pk}/change/"
+    assert row in client.get(f"{LIST}?trouble=name_taken").content.decode()
+    assert row not in client.get(f"{LIST}?trouble=gone").content.decode()
+
+
+def test_answer_of_the_provider_is_for_operators_alone(account: ProviderAccount) -> None:
+    ProviderAccount.objects.update(answer="409: uniqueness")
+    page = reverse("admin:enrollment_provideraccount_change", args=[account.pk])
+    operator = make_staff("oz@example.test", StaffRole.Role.OPERATOR)
+    assert "409: uniqueness" in sign_in(operator).get(page).content.decode()
+    assert "409: uniqueness" not in sign_in(make_coordinator()).get(page).content.decode()
+
+
+def test_auditor_sees_and_does_nothing(account: ProviderAccount) -> None:
+    auditor = sign_in(make_staff("au@example.test", StaffRole.Role.AUDITOR))
+    for remedy in ("try_again", "give_up", "mark_done"):
+        address = reverse("admin:enrollment_provideraccount_remedy", args=[account.pk, remedy])
+        assert auditor.post(address).status_code == 403
+        act(auditor, remedy, account.pk)
+    account.refresh_from_db()
+    assert account.stuck_at is not None
+
+
+def test_front_page_tells_of_a_provider_that_is_down(scene: Scene) -> None:
+    now = timezone.now()
+    ProviderLine.objects.create(provider=scene.programme.provider, down_since=now, next_probe_at=now)
+    html = sign_in(make_coordinator()).get("/en/admin/").content.decode()
+    assert "provider is not available" in html
+    assert "provider is not available" not in sign_in(make_librarian(scene.own)).get("/en/admin/").content.decode()
