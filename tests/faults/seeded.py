@@ -87,7 +87,7 @@ class Run:
     def _turn(self) -> None:
         idle = [worker for worker in self.stage.staff if worker.state is State.IDLE]
         stalled = [worker for worker in self.stage.staff if worker.state is State.STALLED]
-        choices: list[tuple[float, Callable[[], None]]] = [
+        choices: list[tuple[float, Callable[[], object]]] = [
             (3, self._some_wish),
             (1, self._some_time),
             (1, self._sweep),
@@ -117,10 +117,11 @@ class Run:
                 self._settle()
             self._go_on(worker)
         self._deliver_late()
-        self._sweep()
         if self.late_creations or self.came_late:
             self.world.compare(now=self.now)
         self._settle()
+        while self._sweep():
+            self._settle()
 
     def _settle(self) -> None:
         """Time passes, and what is due is done, until nothing is owed that people need not look at."""
@@ -173,9 +174,10 @@ class Run:
     def _lease_passes(self) -> None:
         self._pass(provisioning.LEASE + timedelta(seconds=1))
 
-    def _sweep(self) -> None:
-        self.world.sweep(now=self.now)
-        self._tell("a sweep looks for changes")
+    def _sweep(self) -> int:
+        number = self.world.sweep(now=self.now)
+        self._tell(f"a sweep finds {number} to be told of changes")
+        return number
 
     def _pass(self, time: timedelta) -> None:
         self.clock.move(time.total_seconds())

@@ -120,8 +120,8 @@ class World:
             setattr(member, name, value)
         User.objects.filter(pk=member.user_id).update(**chosen)
 
-    def sweep(self, *, now: datetime) -> None:
-        agreeing.owe_changes(now=now)
+    def sweep(self, *, now: datetime) -> int:
+        return agreeing.owe_changes(now=now)
 
     def compare(self, *, now: datetime) -> None:
         """What the nightly comparison comes to, where what arrived too late has changed something at the provider."""

@@ -19,9 +19,9 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.django_db(transa
 
 RUNS = int(os.environ.get("FAULT_RUNS", "1000"))
 SEED = os.environ.get("FAULT_SEED")
-PARTS = 8 if SEED is None else 1
+PARTS = 16 if SEED is None else 1
 # So many runs meet every fault, and workers die and stall at every kind of step.
-ENOUGH = 100
+ENOUGH = 60
 STEPS = [f"{before} {method}" for before in ("before", "after") for method in ("GET", "POST", "PATCH")]
 
 

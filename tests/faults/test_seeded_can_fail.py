@@ -20,7 +20,7 @@ from tests.faults.seeded_world import Stage
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
-MOST_RUNS = 200
+MOST_RUNS = 40
 Patch = pytest.MonkeyPatch
 
 
