@@ -30,7 +30,8 @@ FAULT_RATE = 0.3
 DEATHS, STALLS = 2, 3
 # By the kind of step: how often a worker dies there, or stalls.
 ON_THE_WIRE, AT_THE_DATABASE = (0.06, 0.08), (0.006, 0.012)
-ROUNDS = 60
+# So long a provider that is left alone is waited for, in the end.
+FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=20), timedelta(minutes=20)
 
 
 def secret_of(name: str) -> str:
@@ -126,14 +127,15 @@ class Run:
     def _settle(self) -> None:
         """Time passes, and what is due is done, until nothing is owed that people need not look at."""
         worker = next(each for each in self.stage.staff if each.state is State.IDLE)
-        for _ in range(ROUNDS):
-            moment = self.world.next_moment()
-            if moment is None:
-                return
+        wait = FIRST_WAIT
+        while (moment := self.world.next_moment()) is not None and wait < LONGEST_WAIT:
             self._pass(max(moment - self.now, timedelta()))
             self._begin(worker)
-            if not worker.worked:  # the provider is not to be called yet
-                self._pass(timedelta(seconds=20))
+            if worker.worked:
+                wait = FIRST_WAIT
+            else:  # the provider is not to be called yet
+                self._pass(wait)
+                wait *= 2
 
     def _anything_due(self) -> bool:
         moment = self.world.next_moment()
