@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from enrollment import provisioning
+from portal.celery import app
 from tests.factories import NOW
 from tests.faults import proxy as proxies
 from tests.faults.seeded_checker import Finding, Kind, at_rest, over_limit, told, told_early
@@ -30,6 +31,7 @@ FAULT_RATE = 0.3
 DEATHS, STALLS = 2, 3
 # By the kind of step: how often a worker dies there, or stalls.
 ON_THE_WIRE, AT_THE_DATABASE = (0.06, 0.08), (0.006, 0.012)
+SWEEP = timedelta(seconds=app.conf.beat_schedule["provision-due"]["schedule"])
 # So long a provider that is left alone is waited for, in the end.
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=20), timedelta(minutes=20)
 
@@ -231,6 +233,14 @@ class Run:
             worker.broke = None
         if worker.worked or worker.killed:
             self._look_at_letters()
+        if worker.killed:
+            self._look_at_leases()
+
+    def _look_at_leases(self) -> None:
+        """What a dead worker held is free in time for the next sweep within a minute."""
+        last = self.world.last_lease()
+        if last is not None and last + SWEEP > self.now + timedelta(minutes=1):
+            self.found.append(Finding(Kind.STUCK, f"a lease of the dead lasts until {last - NOW}"))
 
     def _look_at_letters(self) -> None:
         letters = self.world.letters()

@@ -177,6 +177,15 @@ class World:
             moment: datetime | None = cursor.fetchone()[0]
             return moment
 
+    def last_lease(self) -> datetime | None:
+        """When the last of the leases ends."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT max(lease_until) FROM enrollment_provideraccount WHERE user_id = ANY(%s)", [self.user_ids]
+            )
+            moment: datetime | None = cursor.fetchone()[0]
+            return moment
+
     @property
     def user_ids(self) -> list[int]:
         return [member.user_id for member in self.members]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from catalog import line
 from catalog.provider.scim import ScimClient
-from enrollment import agreeing, outcomes
+from enrollment import agreeing, outcomes, provisioning
 from enrollment.models import ProviderAccount
 from enrollment.models.provider_account import ProviderAccountQuerySet
 from tests.faults.seeded import Run
@@ -33,9 +33,8 @@ def without_limiter(patch: Patch) -> None:
 
 
 def without_leases_that_end(patch: Patch) -> None:
-    """Who was killed is never followed by anybody."""
-    due = ProviderAccountQuerySet.due
-    patch.setattr(ProviderAccountQuerySet, "due", lambda self, now: due(self, now).filter(lease_token=None))
+    """Who was killed is not followed by anybody for hours."""
+    patch.setattr(provisioning, "LEASE", timedelta(hours=3))
 
 
 def without_versions(patch: Patch) -> None:
