@@ -53,7 +53,8 @@ _SHORTEST_STEP, _LONGEST_STEP = 0.01, 0.1
 
 # The clock is read when the row is ours. Everything is decided from the locked row: the row that UPDATE finds may be
 # older. Places that are overdue fall out by themselves; a departure further ahead than anybody waits was written by a
-# clock that has been set back since. `mine` is the turn that came too late, 0 the first time.
+# clock that has been set back since. `mine` is the turn that came too late, 0 the first time; a probe that was late is
+# still the probe.
 _TAKE = """
 WITH locked AS MATERIALIZED (
     SELECT line.*, provider.calls_per_second AS rate, provider.calls_at_once AS places
@@ -79,7 +80,7 @@ WITH locked AS MATERIALIZED (
     FROM counted
 ), decided AS MATERIALIZED (
     SELECT placed.*,
-        CASE WHEN down_since IS NOT NULL AND NOT probing THEN 'down'
+        CASE WHEN down_since IS NOT NULL AND NOT probing AND epoch <> %(mine_epoch)s THEN 'down'
             WHEN leaves - at > %(patience)s THEN 'later'
             WHEN cardinality(busy) >= allowed THEN 'full'
             ELSE 'go' END AS answer,
@@ -169,6 +170,7 @@ def _ask(provider_id: int, *, expires: float, patience: float, mine: Place | Non
         "provider": provider_id,
         "mine_until": mine.until if mine else 0,
         "mine_leaves": mine.leaves if mine else 0,
+        "mine_epoch": mine.epoch if mine else -1,
         "expires": _micros(expires),
         "patience": _micros(patience),
         "longest": _micros(LONGEST_WAIT),

@@ -31,7 +31,8 @@ WITH offered AS MATERIALIZED (
     WHERE listing.offered_from <= %(today)s AND (listing.offered_until IS NULL OR listing.offered_until > %(today)s)
     GROUP BY programme.id
 ), facts AS (
-    SELECT account.id, account.provider_id, provider.calls_per_second AS rate, account.told AS was_told, person.email, person.first_name, person.last_name, person.language,
+    SELECT account.id, account.provider_id, provider.calls_per_second AS rate, account.told AS was_told,
+        person.email, person.first_name, person.last_name, person.language,
         access.codes, access.until,
         md5(concat_ws(E'\\x1f', person.email, person.first_name, person.last_name, person.language,
                       access.codes, extract(epoch FROM access.until))) AS told
@@ -56,7 +57,8 @@ _READ = (
 )
 _SETTLED = "account.must_be_active AND account.due_at IS NULL"
 _IS_UP = """NOT EXISTS (
-    SELECT FROM catalog_providerline AS line WHERE line.provider_id = account.provider_id AND line.down_since IS NOT NULL
+    SELECT FROM catalog_providerline AS line
+    WHERE line.provider_id = account.provider_id AND line.down_since IS NOT NULL
 )"""
 # What `OwedWork.debt` says, in SQL. Locked in the order of the people's ids; who is being changed right now is found by
 # the next sweep, and so are those beyond what a provider can be told in a part of the time until then: a new list of

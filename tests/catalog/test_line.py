@@ -127,6 +127,15 @@ def test_who_wakes_late_takes_another_turn(turn: Turn, time: Time) -> None:
     assert 1.3 < time.passed < 1.4  # two turns were waited for
 
 
+def test_probe_that_wakes_late_is_still_the_probe(provider: Provider, turn: Turn, time: Time) -> None:
+    now = timezone.now()
+    ProviderLine.objects.create(provider=provider, down_since=now, next_probe_at=now, probing=True)
+    time.late = 1.0
+    with turn():
+        assert len(row().under_way) == 1
+    assert row().down_since is None
+
+
 def test_who_wakes_too_late_for_any_turn_makes_no_call(turn: Turn, time: Time) -> None:
     """It was stopped for a while; a lease of its own may be over."""
     time.late = line.LONGEST_WAIT + 0.1
