@@ -125,8 +125,16 @@ MUTANTS = (
         "who-lost-the-lease-sends",
         5,
         "enrollment/provisioning.py",
-        "            raise LeaseLost\n",
-        "            pass\n",
+        "lease=LEASE):\n            raise LeaseLost\n",
+        "lease=LEASE):\n            pass\n",
+        (TURNS,),
+    ),
+    Mutant(
+        "who-slept-before-the-turn-sends",
+        5,
+        "enrollment/provisioning.py",
+        "                raise LeaseLost\n",
+        "                pass\n",
         (TURNS,),
     ),
     Mutant(
