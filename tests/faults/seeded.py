@@ -44,6 +44,8 @@ def secret_of(name: str) -> str:
 class Run:
     stage: Stage
     seed: int
+    people: int | None = None  # as the seed says
+    stalls: int = STALLS
     calm: bool = False
     history: list[str] = field(default_factory=list)
     found: list[Finding] = field(default_factory=list)
@@ -51,10 +53,10 @@ class Run:
 
     def __post_init__(self) -> None:
         self.dice = Random(self.seed)
-        people, at_once = self.dice.choice(PEOPLE), self.dice.choice(CALLS_AT_ONCE)
+        people, at_once = self.people or self.dice.choice(PEOPLE), self.dice.choice(CALLS_AT_ONCE)
         self.per_second = self.dice.choice(CALLS_PER_SECOND)
         self.world: World = make_world(self.stage, people, per_second=self.per_second, at_once=at_once)
-        self.deaths, self.stalls, self.told = DEATHS, STALLS, 0
+        self.deaths, self.told = DEATHS, 0
         self.came_late = False
         # Accounts whose creation may reach the provider whenever it likes, whatever has become of the person since.
         self.late_creations: set[str] = set()

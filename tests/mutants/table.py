@@ -29,8 +29,6 @@ OWED, PROVISIONING = "tests/enrollment/test_owed.py", "tests/enrollment/test_pro
 TURNS, TROUBLE = "tests/enrollment/test_provisioning_turns.py", "tests/enrollment/test_provisioning_trouble.py"
 LINE, BREAKER = "tests/catalog/test_line.py", "tests/catalog/test_breaker.py"
 SCIM, EXCHANGE = "tests/catalog/provider/test_scim.py", "tests/catalog/provider/test_exchange.py"
-# A part of the seeded runs: as many as find each of these.
-RUNS = "tests/faults/test_seeded.py"
 
 MUTANTS = (
     Mutant(
@@ -66,14 +64,6 @@ MUTANTS = (
         ("tests/faults/test_portal_without_broker.py",),
     ),
     Mutant(
-        "broker-is-waited-for-at-length",
-        2,
-        "portal/celery.py",
-        "    task_publish_retry=False,\n",
-        "",
-        ("tests/enrollment/test_doorbell.py", "tests/enrollment/test_tasks.py", "tests/portal"),
-    ),
-    Mutant(
         "claims-of-what-is-claimed",
         3,
         "enrollment/models/owed.py",
@@ -82,12 +72,12 @@ MUTANTS = (
         (OWED,),
     ),
     Mutant(
-        "claims-that-wait-for-one-another",
+        "claims-without-a-lock",
         3,
         "enrollment/models/owed.py",
         "({chosen} FOR NO KEY UPDATE SKIP LOCKED)",
         "({chosen})",
-        (TURNS, "tests/concurrency"),
+        ("tests/faults/test_workers.py::test_every_message_delivered_seven_times",),
     ),
     Mutant(
         "ready-is-told-at-every-look",
