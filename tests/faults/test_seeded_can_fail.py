@@ -60,15 +60,6 @@ def without_fencing(patch: Patch) -> None:
     patch.setattr(ProviderAccountQuerySet, "publish", mine)
 
 
-def without_a_look_for_whoever_lost(patch: Patch) -> None:
-    patch.setattr(outcomes, "lose", lambda account, *, now: None)
-
-
-def without_renewal(patch: Patch) -> None:
-    """Who has lost the lease sends all the same."""
-    patch.setattr(ProviderAccountQuerySet, "renew", lambda self, row, *, now, lease: True)
-
-
 def without_unclear(patch: Patch) -> None:
     """What may have happened counts as refused."""
 
@@ -108,8 +99,6 @@ MUTANTS: dict[Callable[[Patch], None], set[Kind]] = {
     without_leases_that_end: {Kind.STUCK},
     without_versions: {Kind.LEFT_OPEN, Kind.CLOSED_WRONGLY, Kind.LOST},
     without_fencing: {Kind.LEFT_OPEN, Kind.CLOSED_WRONGLY, Kind.LOST},
-    without_a_look_for_whoever_lost: {Kind.LEFT_OPEN, Kind.CLOSED_WRONGLY, Kind.LOST, Kind.OUTDATED},
-    without_renewal: {Kind.LOST, Kind.STUCK, Kind.DOUBLED},
     without_unclear: {Kind.STUCK},
     without_confirmation: {Kind.TOLD_EARLY},
     without_own_ids: {Kind.DOUBLED, Kind.LOST, Kind.LEFT_OPEN},
