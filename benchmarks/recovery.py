@@ -220,7 +220,7 @@ def _owed() -> dict[str, int]:
 
     now, accounts = timezone.now(), ProviderAccount.objects.owed()
     leased = Q(lease_until__gt=now)
-    return {
+    counts = {
         "leased": accounts.filter(leased).count(),
         "to-open": accounts.filter(~leased, must_be_active=True).count(),
         "to-close": accounts.filter(~leased, must_be_active=False, must_be_erased=False).count(),
@@ -228,6 +228,7 @@ def _owed() -> dict[str, int]:
         "letters": Letter.objects.owed().filter(Q(lease_until=None) | Q(lease_until__lte=now)).count(),
         "leased-letters": Letter.objects.owed().filter(leased).count(),
     }
+    return {state: count for state, count in counts.items() if count}
 
 
 def _leased() -> int:
