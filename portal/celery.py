@@ -44,8 +44,8 @@ app.conf.update(
         },
         "send-letters": {
             "task": "enrollment.tasks.send_letters",
-            "schedule": 15.0,
-            "options": {"expires": 15},
+            "schedule": 10.0,
+            "options": {"expires": 10},
         },
         # Each library system has its pause after every few cards: a short look whose pause is over.
         "recheck-cards": {"task": "enrollment.tasks.recheck_cards", "schedule": 5.0, "options": {"expires": 5}},

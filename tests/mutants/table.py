@@ -101,7 +101,7 @@ MUTANTS = (
         "enrollment/provisioning.py",
         "LEASE = timedelta(seconds=40)",
         "LEASE = timedelta(seconds=90)",
-        (TURNS,),
+        ("tests/faults/test_recovery.py::test_lease_and_sweep_together_last_less_than_a_minute",),
     ),
     Mutant(
         "no-fencing",
