@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 LONGEST_WAIT = 5.0
 # So many calls leave in so many seconds as the provider allows in one. The rest is for what cannot be known: that a
 # caller wakes late (up to LATEST, then its turn is over), and that not every call is as long on its way.
-WINDOW, LATEST = 1.04, 0.025
+WINDOW, LATEST = 1.04, 0.01
 # Of the even distance between two calls; below 1, so that a turn that nobody took is made up for.
 _DISTANCE = 0.8
 _SHORTEST_STEP, _LONGEST_STEP = 0.01, 0.1

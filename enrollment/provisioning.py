@@ -42,14 +42,17 @@ class LeaseLost(Exception):
     """Somebody else has claimed the row since: the request was not sent."""
 
 
-def settle_next(*, secret_of: SecretOf, now: Clock) -> bool:
+def settle_next(*, secret_of: SecretOf, now: Clock, claimed: Callable[[], object] | None = None) -> bool:
     """Claim one due account and make its provider agree; says whether there was one.
 
-    `secret_of` gives the token that goes with a provider's `secret_name`.
+    `secret_of` gives the token that goes with a provider's `secret_name`; `claimed` is called once there is an account,
+    before its provider is.
     """
     account, admission = _claim(now())
     if account is None:
         return False
+    if claimed is not None:
+        claimed()
     if account.attempts > MOST_ATTEMPTS:
         outcomes.publish_stuck(account, account.trouble or "crashed", now=now())
         return True

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from functools import cache, partial
 from typing import Any
 
 from celery import shared_task
@@ -40,18 +41,20 @@ _TURN = timedelta(seconds=20)
 
 @shared_task
 def provision_due() -> None:
-    if _take_turns(provision_due, lambda: provisioning.settle_next(secret_of=secret_of, now=timezone.now)):
+    """A colleague is woken before the provider is called: a backlog fills the pool of workers at once."""
+    settle = partial(provisioning.settle_next, secret_of=secret_of, now=timezone.now)
+    if _take_turns(provision_due, lambda wake: settle(claimed=wake)):
         _publish(send_letters)  # an account that is ready owes a letter
 
 
 @shared_task
 def send_letters() -> None:
-    _take_turns(send_letters, lambda: letters.send_next(now=timezone.now))
+    _take_turns(send_letters, lambda _wake: letters.send_next(now=timezone.now))
 
 
 @shared_task
 def recheck_cards() -> None:
-    _take_turns(recheck_cards, lambda: rechecking.recheck_next(now=timezone.now))
+    _take_turns(recheck_cards, lambda _wake: rechecking.recheck_next(now=timezone.now))
 
 
 @shared_task
@@ -136,15 +139,15 @@ def _publish(task: Any) -> bool:
 _bell = Doorbell(_ring)
 
 
-def _take_turns(task: Any, work: Callable[[], bool]) -> bool:
-    """Work while there is work; says whether there was any. After the first row, wake one colleague: so a backlog fills
-    the pool of workers."""
-    until = timezone.now() + _TURN
-    if not work():
+def _take_turns(task: Any, work: Callable[[Callable[[], object]], bool]) -> bool:
+    """Work while there is work; says whether there was any. After the first row, or when the work says so before, wake
+    one colleague: so a backlog fills the pool of workers."""
+    until, wake = timezone.now() + _TURN, cache(partial(_publish, task))
+    if not work(wake):
         return False
-    _publish(task)
+    wake()
     while timezone.now() < until:
-        if not work():
+        if not work(wake):
             return True
     _publish(task)
     return True

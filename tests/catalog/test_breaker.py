@@ -153,6 +153,18 @@ def test_failure_that_asks_for_a_pause_gets_it(provider: Provider, turn: Turn) -
     assert (admits(provider), row().failures) == (Admission.CLOSED, 1)
 
 
+@pytest.mark.parametrize(
+    ("ahead", "expected"), [(1, Admission.OPEN), (4, Admission.CLOSED), (3600, Admission.OPEN)], ids=str
+)
+def test_who_would_wait_long_need_not_ask(provider: Provider, turn: Turn, ahead: int, expected: Admission) -> None:
+    """An hour is nobody's wait: it was written by a clock that has been set back since."""
+    with turn():
+        pass
+    last = int((timezone.now().timestamp() + ahead) * 1_000_000)
+    ProviderLine.objects.update(departures=[*row().departures, last])
+    assert admits(provider) == expected
+
+
 # --- Probes ---
 
 
@@ -252,9 +264,9 @@ def test_after_it_came_back_calls_at_once_begin_at_one_and_grow_with_each_succes
 def test_second_call_waits_while_it_comes_back_slowly(provider: Provider, turn: Turn) -> None:
     go_down(turn)
     come_back(provider, turn)
-    ticks = iter(range(1000))
+    slept: list[float] = []
     with turn(), pytest.raises(Unreachable):
-        line.turn(provider.pk, expires=12, clock=lambda: next(ticks), sleep=lambda _: None).__enter__()
+        line.turn(provider.pk, expires=12, clock=lambda: sum(slept), sleep=slept.append).__enter__()
 
 
 def test_call_from_before_it_went_down_does_not_bring_it_back(provider: Provider, turn: Turn) -> None:

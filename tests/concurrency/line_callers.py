@@ -12,9 +12,9 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -68,13 +68,21 @@ def main() -> None:
 
 
 def _call_all(
-    pool: ThreadPoolExecutor, *, provider: int, port: int, calls: int, without: str = "", hold: bool = False
+    pool: ThreadPoolExecutor,
+    *,
+    provider: int,
+    port: int,
+    calls: int,
+    changed: Sequence[tuple[str, str]] = (),
+    expires: float = 12.0,
+    hold: bool = False,
 ) -> list[int]:
-    """So many calls by each process. `without` is a piece of the statement that takes a turn, which is left out;
-    whoever is to `hold` says that it has a turn, and keeps it until it is killed."""
+    """So many calls by each process. Pieces of the statement that takes a turn may be `changed`; whoever is to `hold`
+    says that it has a turn, and keeps it until it is killed."""
     from catalog import line
+    from catalog.provider.errors import Unreachable
 
-    whole, take = line._TAKE, line._take
+    statement, take = line._TAKE, line._take
     slots: list[int] = []
 
     def noted(*asked: Any) -> Any:
@@ -83,15 +91,18 @@ def _call_all(
         return place
 
     def call(_number: int) -> None:
-        with line.turn(provider, expires=1.0 if hold else 12.0):
+        # No turn: only where a changed statement has left places behind.
+        with suppress(Unreachable), line.turn(provider, expires=expires):
             if hold:
                 print(json.dumps(slots), flush=True)
             with socket.create_connection(("127.0.0.1", port)) as connection:
                 connection.sendall(b"?")
                 connection.recv(1)
 
-    assert without in whole
-    with mock.patch.multiple(line, _TAKE=whole.replace(without, ""), _take=noted):
+    for piece, other in changed:
+        assert piece in statement
+        statement = statement.replace(piece, other)
+    with mock.patch.multiple(line, _TAKE=statement, _take=noted):
         list(pool.map(call, range(calls)))
     return slots
 

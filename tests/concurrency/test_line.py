@@ -28,6 +28,7 @@ RATE, PLACES = 25, 4
 WINDOW = round(line.WINDOW * 1_000_000)
 # The guards, as they stand in the statement that takes a turn.
 LOCK = "FOR NO KEY UPDATE OF line"
+SLOWLY = ("AS at FROM locked", "AS at FROM locked, pg_sleep(0.01)")
 BY_PLACES = "WHEN cardinality(busy) >= allowed THEN 'full'"
 BY_DEPARTURES = """,
         taken[cardinality(taken)] + %(distance)s / rate,
@@ -127,7 +128,7 @@ def test_without_the_look_at_departures_more_leave_in_a_second(
     provider: Provider, callers: Callers, server: CountingServer
 ) -> None:
     """The proof that the tests above can fail; so are the next two."""
-    slots = callers.call(provider=provider.pk, port=server.port, calls=RATE, without=BY_DEPARTURES)
+    slots = callers.call(provider=provider.pk, port=server.port, calls=RATE, changed=[(BY_DEPARTURES, "")])
     assert shortest(slots) < WINDOW
     assert server.most_within(0.9) > RATE
 
@@ -136,15 +137,21 @@ def test_without_the_look_at_places_more_are_under_way(
     provider: Provider, callers: Callers, server: CountingServer
 ) -> None:
     Provider.objects.update(calls_per_second=1000)
-    callers.call(provider=provider.pk, port=server.port, calls=RATE, without=BY_PLACES)
+    callers.call(provider=provider.pk, port=server.port, calls=RATE, changed=[(BY_PLACES, "")])
     assert server.most_at_once > PLACES
 
 
-def test_without_the_lock_more_leave_and_more_are_under_way(
+def test_with_time_between_look_and_write_the_lock_alone_keeps_the_allowance(
     provider: Provider, callers: Callers, server: CountingServer
 ) -> None:
     Provider.objects.update(calls_per_second=1000)
-    callers.call(provider=provider.pk, port=server.port, calls=RATE, without=LOCK)
+    callers.call(provider=provider.pk, port=server.port, calls=RATE, changed=[SLOWLY])
+    assert server.most_at_once <= PLACES
+
+
+def test_without_the_lock_more_are_under_way(provider: Provider, callers: Callers, server: CountingServer) -> None:
+    Provider.objects.update(calls_per_second=1000)
+    callers.call(provider=provider.pk, port=server.port, calls=RATE, changed=[SLOWLY, (LOCK, "")], expires=0.5)
     assert server.most_at_once > PLACES
 
 
@@ -166,7 +173,7 @@ def test_place_of_a_worker_that_was_killed_is_free_when_it_is_overdue(
     server.seconds = 60.0
     with line_callers.running(1, database_url()) as callers:
         [process] = callers.processes
-        callers.call(provider=provider.pk, port=server.port, calls=1, hold=True)
+        callers.call(provider=provider.pk, port=server.port, calls=1, expires=1.0, hold=True)
         [until] = ProviderLine.objects.get().under_way
         process.kill()
         process.wait()
