@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -91,6 +92,13 @@ def test_provider_that_is_down_is_told_once_each_time(oz: User, provider: Provid
     assert told(AGAIN) == []
     ProviderLine.objects.update(down_since=NOW)
     assert told(AGAIN) == [(Kind.PROVIDER_DOWN, oz.email, provider.pk)]
+
+
+def test_of_two_sweeps_that_found_the_same_one_tells(oz: User, provider: Provider) -> None:
+    go_down(provider)
+    tell = partial(alarming._tell, Kind.PROVIDER_DOWN, provider.pk, "down_told_at", [oz.pk], now=LATER)
+    assert (tell(), tell()) == (1, 0)
+    assert Letter.objects.count() == 1
 
 
 def test_coordinators_are_told_where_there_are_no_operators(provider: Provider) -> None:

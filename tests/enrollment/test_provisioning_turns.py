@@ -109,7 +109,7 @@ def test_provider_that_is_down_keeps_nobody_else_waiting(platform: RunningPlatfo
     settle_all()
     assert account_of(ada).seen == Seen.ACTIVE
     waits.refresh_from_db()
-    assert (waits.attempts, waits.first_claimed_at) == (0, None)
+    assert (waits.attempts, waits.first_claimed_at, waits.due_at) == (0, None, NOW - timedelta(days=1))
 
 
 # --- The first claim ---
