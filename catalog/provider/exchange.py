@@ -36,14 +36,16 @@ def new_session() -> requests.Session:
 
 @dataclass(frozen=True)
 class Answer:
-    """`asked` says what was asked, without ids; `hides` is what `told` must not show beside all that looks secret."""
+    """`asked` says what was asked, without ids; `secret` and `about` are what `told` must not show
+    beside all that looks like it."""
 
     asked: str
     wrote: bool
     status: int
     headers: Mapping[str, str] = field(repr=False)
     content: bytes = field(repr=False)
-    hides: Sequence[str] = field(default=(), repr=False)
+    secret: str = field(default="", repr=False)
+    about: Sequence[str] = field(default=(), repr=False)
 
     def parsed(self) -> object:
         """What the JSON says; what is none leaves a read failed and a write unclear."""
@@ -61,7 +63,7 @@ class Answer:
 
     def told(self) -> str:
         """For the operator (`ProviderError.answer`)."""
-        return redaction.told(self.asked, self.status, self.headers, self.content, self.hides)
+        return redaction.told(self.asked, self.status, self.headers, self.content, secret=self.secret, about=self.about)
 
     def not_understood(self) -> ProviderError:
         return self.open_failure("bad_answer", f"{self.asked}: the answer could not be read")
@@ -77,12 +79,12 @@ class Answer:
 
 class Exchange:
     """All requests sent through one exchange share one deadline, counted from its making; while a request waits for
-    its turn, the clock stands. `hides`: what is known of the person, not to be shown to an operator."""
+    its turn, the clock stands. `about`: what is known of the person, not to be shown to an operator."""
 
-    def __init__(self, connection: Connection, session: requests.Session, hides: Sequence[str | None] = ()) -> None:
+    def __init__(self, connection: Connection, session: requests.Session, about: Sequence[str | None] = ()) -> None:
         self._connection = connection
         self._session = session
-        self._hides = [connection.token, *(value for value in hides if value)]
+        self._about = [value for value in about if value]
         self._ends_at = monotonic() + connection.deadline
 
     def send(
@@ -136,7 +138,9 @@ class Exchange:
             response = http.send(self._session, request, bounds)
         except RequestFailed as error:
             return _network_failure(asked, wrote, error)
-        return Answer(asked, wrote, response.status, response.headers, response.content, self._hides)
+        return Answer(
+            asked, wrote, response.status, response.headers, response.content, self._connection.token, self._about
+        )
 
 
 def failure(answer: Answer) -> ProviderError | None:

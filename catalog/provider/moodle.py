@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from uuid import uuid4
 
 import requests
@@ -108,8 +109,8 @@ class MoodleClient:
     def _look(self) -> None:
         self.find(str(uuid4()))
 
-    def _moodle(self, *hides: str | None) -> Moodle:
-        return Moodle(self._connection, self._session, hides)
+    def _moodle(self, *about: str | None) -> Moodle:
+        return Moodle(self._connection, self._session, about)
 
 
 # --- Looking ---
@@ -160,8 +161,11 @@ def _created(moodle: Moodle, person: Person) -> Account:
         # A name that is taken and data that are wrong are told alike.
         is_taken = _users(moodle, "username", [_user_name(person)]) or _is_anybody(moodle, person.email)
         raise _name_taken(refusal) if is_taken else refusal
-    if moodle.errorcode and isinstance(refusal, Unclear) and (account := _find(moodle, person.external_id)):
-        return account  # something went wrong after it was made
+    if moodle.errorcode and isinstance(refusal, Unclear):
+        # Something went wrong, perhaps after the account was made.
+        with suppress(ProviderError):
+            if account := _find(moodle, person.external_id):
+                return account
     raise refusal
 
 

@@ -37,8 +37,8 @@ _CLOSED = frozenset({"sitemaintenance", "upgraderunning"})
 class Moodle:
     """The functions called through one of these share one deadline. `errorcode` is Moodle's own of the last call."""
 
-    def __init__(self, connection: Connection, session: requests.Session, hides: Sequence[str | None]) -> None:
-        self._exchange = Exchange(connection, session, hides)
+    def __init__(self, connection: Connection, session: requests.Session, about: Sequence[str | None]) -> None:
+        self._exchange = Exchange(connection, session, about)
         self._auth = _TokenInBody(connection.token)
         self._last: Answer | None = None
         self.errorcode = ""

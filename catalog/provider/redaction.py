@@ -32,9 +32,11 @@ _WORD = re.compile(r"""[^\s<>"'`(){}\[\]|,;:=&?/\\]+""")
 _TOKEN = re.compile(r"eyJ[\w.-]*|(?=[a-f]*\d)[0-9a-f]{12,}|(?=[^\d]*\d)[\w.+~-]{16,}|[\w.+~-]{40,}", re.IGNORECASE)
 
 
-def told(asked: str, status: int, headers: Mapping[str, str], content: bytes, hides: Iterable[str]) -> str:
-    """`asked` must hold no ids of people; `hides` are the values that must not be seen."""
-    known = _patterns_of(hides)
+def told(
+    asked: str, status: int, headers: Mapping[str, str], content: bytes, *, secret: str = "", about: Iterable[str] = ()
+) -> str:
+    """`asked` must hold no ids of people; `about` are the values of the person whom it is about."""
+    known = _patterns_of(secret, about)
     lines = [f"{asked} → {status}"]
     lines += [f"{name}: {_header(name, headers[name], known)}" for name in HEADERS if name in headers]
     lines.append(_body(content[:_LARGEST_READ], headers.get("Content-Type", ""), known))
@@ -92,9 +94,10 @@ def _unless_secret(word: re.Match[str]) -> str:
     return HIDDEN if "@" in said or "%40" in said or _TOKEN.fullmatch(said) else said
 
 
-def _patterns_of(hides: Iterable[str]) -> list[re.Pattern[str]]:
+def _patterns_of(secret: str, about: Iterable[str]) -> list[re.Pattern[str]]:
     """The longest first, so that no part of one is left over; short ones as words of their own."""
-    written = {way for value in hides for part in _parts(value) for way in _ways(part)}
+    values = [secret, *(part for value in about for part in _parts(value))]
+    written = {way for value in values for way in _ways(value)}
     return [
         re.compile(re.escape(way) if len(way) > 3 else rf"(?<!\w){re.escape(way)}(?!\w)", re.IGNORECASE)
         for way in sorted(written, key=len, reverse=True)

@@ -19,7 +19,7 @@ from catalog.provider.trial import Abilities, Step, StepName, walk
 MEDIA_TYPE = "application/scim+json"
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
-PAGE_SIZE = 200
+PAGE_SIZE = 100
 LANGUAGES = {"nl": "nl-BE", "fr": "fr-BE", "en": "en"}
 ABILITIES = ("patch", "filter", "etag", "sort", "bulk", "changePassword")
 NEEDED = ("patch", "filter")
@@ -116,16 +116,16 @@ class ScimClient:
     def _first_part(self) -> None:
         self.page(None)
 
-    def _change(self, account: Account, values: dict[str, Any], *hides: str | None) -> Account:
-        exchange = self._exchange(*_known(account), *hides)
+    def _change(self, account: Account, values: dict[str, Any], *about: str | None) -> Account:
+        exchange = self._exchange(*_known(account), *about)
         operations = [{"op": "replace", "path": name, "value": value} for name, value in values.items()]
         answer = _change(exchange, account, {"schemas": [PATCH], "Operations": operations})
         if not answer.content:  # 204, or 200 from servers that mean it
             answer = _read_back(exchange, _path(account))
         return _account(answer)
 
-    def _exchange(self, *hides: str | None) -> Exchange:
-        return Exchange(self._connection, self._session, hides)
+    def _exchange(self, *about: str | None) -> Exchange:
+        return Exchange(self._connection, self._session, about)
 
 
 def _send(

@@ -235,10 +235,11 @@ def test_change_whose_answer_is_lost_is_unclear_and_was_made(there: There, ada: 
 
 def test_slow_answer_leaves_a_look_failed_and_a_write_unclear(there: There, ada: Person) -> None:
     account = there.client.create(ada)
-    there.server.fault(Kind.SLOW, times=1, seconds=0.8)
-    assert outcome(there.client.find, ada.external_id) == (Unreachable, "timeout")
-    there.server.fault(Kind.SLOW, times=1, seconds=0.8)
-    assert outcome(there.client.close, account) == (Unclear, "timeout")
+    hasty = there.connect(replace(connection_to(there.server), read_timeout=0.2))
+    there.server.fault(Kind.SLOW, times=1, seconds=0.5)
+    assert outcome(hasty.find, ada.external_id) == (Unreachable, "timeout")
+    there.server.fault(Kind.SLOW, times=1, seconds=0.5)
+    assert outcome(hasty.close, account) == (Unclear, "timeout")
 
 
 def test_client_survives_a_restart_of_the_server(there: There, ada: Person, tmp_path: Path) -> None:
@@ -283,7 +284,7 @@ def test_trial_of_a_token_that_cannot_be_sent_proves_nothing(there: There) -> No
 
 def test_trial_of_a_server_that_is_away_stops_at_the_connection(there: There) -> None:
     with new_session() as session:
-        away = WAYS[there.kind][1](Connection("http://127.0.0.1:1", "t", 1.0, 1.0, 2.0), session)
+        away = WAYS[there.kind][1](Connection("http://127.0.0.1:1", "t", 5.0, 5.0, 15.0), session)
         steps = away.try_out()
     assert [step.name for step in steps if step.is_good] == ["settings", "resolve"]
     assert (steps[-1].name, steps[-1].trouble, steps[-1].failure) == ("connect", "unreachable", "refused")
