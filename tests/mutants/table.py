@@ -77,7 +77,7 @@ MUTANTS = (
         "enrollment/models/owed.py",
         "({chosen} FOR NO KEY UPDATE SKIP LOCKED)",
         "({chosen})",
-        ("tests/faults/test_workers.py::test_every_message_delivered_seven_times",),
+        ("tests/concurrency/test_claims.py",),
     ),
     Mutant(
         "ready-is-told-at-every-look",
