@@ -29,6 +29,7 @@ OWED, PROVISIONING = "tests/enrollment/test_owed.py", "tests/enrollment/test_pro
 TURNS, TROUBLE = "tests/enrollment/test_provisioning_turns.py", "tests/enrollment/test_provisioning_trouble.py"
 LINE, BREAKER = "tests/catalog/test_line.py", "tests/catalog/test_breaker.py"
 SCIM, EXCHANGE = "tests/catalog/provider/test_scim.py", "tests/catalog/provider/test_exchange.py"
+PORT = "tests/catalog/provider/test_port.py"
 
 MUTANTS = (
     Mutant(
@@ -173,7 +174,7 @@ MUTANTS = (
         "catalog/provider/scim.py",
         "        raise _name_taken(refusal)\n    return account\n",
         '        account = Account("1", external_id, None, None, None, None, True)\n    return account\n',
-        (SCIM,),
+        (PORT,),
     ),
     Mutant(
         "two-matches-are-one",
@@ -181,7 +182,7 @@ MUTANTS = (
         "catalog/provider/scim.py",
         "    if total > 1 or len(accounts) > 1:\n",
         "    if False:\n",
-        (SCIM,),
+        (PORT,),
     ),
     Mutant(
         "unclear-counts-as-refused",
