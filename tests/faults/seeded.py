@@ -24,7 +24,7 @@ from tests.faults.seeded_workers import Fate, State, Worker
 from tests.faults.seeded_world import Member, Stage, World, make_world
 from tests.platform_server import TOKEN
 
-TURNS = (8, 14)
+TURNS = (6, 11)
 PEOPLE = (1, 2, 2, 3)
 CALLS_PER_SECOND, CALLS_AT_ONCE = (1, 2, 5, 50), (1, 2, 3)
 FAULT_RATE = 0.3
