@@ -268,8 +268,8 @@ MUTANTS = (
         "no-breaker",
         15,
         "catalog/breaker.py",
-        "MOST_FAILURES = 5\n",
-        "MOST_FAILURES = 1_000_000\n",
+        "(%(wide)s OR failures + 1 >= %(most)s) AS goes_down",
+        "%(wide)s AS goes_down",
         (BREAKER,),
     ),
     Mutant(
