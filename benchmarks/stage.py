@@ -103,7 +103,7 @@ def set_up() -> Iterator[Stage]:
     folder.chmod(0o711)  # the database's user passes through
     try:
         with servers.both(folder, durable=True) as urls:
-            os.environ.update(_settings(urls, folder))
+            os.environ.update(settings_for(urls, folder))
             for command in (["migrate", "-v0"], ["createcachetable"], ["collectstatic", "--noinput", "-v0"]):
                 subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, check=True, stdout=sys.stderr)
             import django
@@ -116,7 +116,7 @@ def set_up() -> Iterator[Stage]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _settings(urls: dict[str, str], folder: Path) -> dict[str, str]:
+def settings_for(urls: dict[str, str], folder: Path) -> dict[str, str]:
     """As in production but for HTTPS; visitors come through a proxy, so that each has an address of their own."""
     return urls | {
         "DJANGO_SETTINGS_MODULE": "benchmarks.settings",

@@ -127,10 +127,13 @@ class _Attempt:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Around each request. The wait for the line is short and watched, so that a lease renewed before it is ours
-        when the request leaves."""
-        if not ProviderAccount.objects.renew(self.account, now=self.now(), lease=LEASE):
+        """Around each request. The wait for the line is short; whoever slept for longer must not send what another may
+        have done since."""
+        renewed_at = self.now()
+        if not ProviderAccount.objects.renew(self.account, now=renewed_at, lease=LEASE):
             raise LeaseLost
         with line.turn(self.account.provider_id, expires=CALL_DEADLINE + 1):
+            if self.now() > renewed_at + LEASE - timedelta(seconds=CALL_DEADLINE):
+                raise LeaseLost
             self.has_sent = True
             yield

@@ -52,8 +52,8 @@ app.conf.update(
         "compare-lists": {"task": "enrollment.tasks.compare_lists", "schedule": 60.0, "options": {"expires": 60}},
         "send-letters": {
             "task": "enrollment.tasks.send_letters",
-            "schedule": 15.0,
-            "options": {"expires": 15},
+            "schedule": 10.0,
+            "options": {"expires": 10},
         },
         # Of those whose ring was lost.
         "settle-notices": {"task": "enrollment.tasks.settle_notices", "schedule": 60.0, "options": {"expires": 60}},

@@ -191,6 +191,21 @@ def test_lease_is_renewed_before_each_request(
     assert leases[0] != leases[1]
 
 
+def test_nothing_is_sent_by_who_slept_between_the_renewal_and_the_turn(
+    platform: RunningPlatform, ada: Enrollment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = [NOW]
+
+    @contextmanager
+    def turn(provider_id: int, *, expires: float) -> Iterator[None]:
+        moments.append(NOW + LEASE)
+        yield
+
+    monkeypatch.setattr(line, "turn", turn)
+    assert provisioning.settle_next(secret_of=secret_of, now=lambda: moments[-1])
+    assert (platform.calls()["by_method"], account_of(ada).seen) == ({}, Seen.UNKNOWN)
+
+
 def test_lease_outlasts_a_wait_and_a_call() -> None:
     longest = line.LONGEST_WAIT + provisioning.CALL_DEADLINE
     assert LEASE.total_seconds() >= 2 * longest

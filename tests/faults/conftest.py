@@ -9,8 +9,13 @@ from enrollment.models import Enrollment
 from libraries.models import Institution
 from tests.factories import make_institution, make_library, make_member, make_programme, make_provider
 from tests.faults import stage as stages
+from tests.faults.proxy import fault_proxy
+from tests.faults.seeded_clock import simulated_clock
+from tests.faults.seeded_workers import workers
+from tests.faults.seeded_world import Stage as SeededStage
+from tests.faults.seeded_world import make_stage
 from tests.faults.stage import Stage
-from tests.platform_server import TOKEN
+from tests.platform_server import TOKEN, running_platform
 from tests.rosters import put_on_roster
 
 FACT = "18/05/1944"
@@ -55,3 +60,14 @@ def _apply(programme: Programme, institution: Institution, each: int) -> Enrollm
     )
     assert enrollment.state == Enrollment.State.SEATED
     return enrollment
+
+
+@pytest.fixture
+def seeded_stage(transactional_db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SeededStage]:
+    with (
+        running_platform(tmp_path / "accounts.jsonl") as platform,
+        fault_proxy(platform.server.server_port) as proxy,
+        simulated_clock(monkeypatch) as clock,
+        workers(3, proxy, clock, monkeypatch) as staff,
+    ):
+        yield make_stage(platform, proxy, clock, staff)
