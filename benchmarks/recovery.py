@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -59,6 +60,10 @@ class World:
             self._program("others", *WORKER, "-Q", "mail,sweeps,libraries", "-c", "4", "-n", "others@%h"),
             self._program("beat", *BEAT, "--schedule", schedule),
         ]
+
+    def stall_others(self) -> None:
+        """Letters have to wait."""
+        os.kill(self.product[1].pid, signal.SIGSTOP)
 
     def kill(self) -> None:
         for program in [*self.product, self.broker, self.database]:
@@ -139,6 +144,7 @@ def _prepare(world: World) -> dict[str, int]:
     world.start_product()
     _until_done(world, time.perf_counter())
     _fault("slow", seconds=0.4)
+    world.stall_others()
     _change(before)
     _seat(pool, range(PEOPLE // 2, PEOPLE))
     _until(lambda: _leased() >= 4)

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 # Longer than the mail server may take for one letter once it is connected (four answers, EMAIL_TIMEOUT each), and with
 # the sweep after it within the minute in which a crash is repaired.
-LEASE = timedelta(seconds=45)
+LEASE = timedelta(seconds=32)
 MOST_ATTEMPTS = 20
 _FIRST_WAIT, _LONGEST_WAIT = 60.0, 3600.0
 # Tries that say nothing about the letter count no further than this: it reaches the longest wait, but never the end.

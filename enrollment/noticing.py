@@ -22,7 +22,7 @@ from enrollment.models import Event, ProviderAccount, ProviderNotice
 
 logger = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=40)
+LEASE = timedelta(seconds=30)
 MOST_ATTEMPTS = 10
 KEPT_FOR = timedelta(days=90)
 # What we change at a provider it may tell us as a change. If it also writes names its own way, we would correct each

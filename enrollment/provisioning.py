@@ -30,7 +30,7 @@ __all__ = ["CALLS_TO_OPEN", "CALL_DEADLINE", "LEASE", "MOST_ATTEMPTS", "settle_n
 CALL_DEADLINE = 12.0
 # Longer than a wait for a turn (`line.LONGEST_WAIT`) and a call after it; with the sweep after it within the minute in
 # which a crash is repaired.
-LEASE = timedelta(seconds=40)
+LEASE = timedelta(seconds=30)
 # An account that is opened takes one call, where its provider is not told each course.
 CALLS_TO_OPEN = 1
 

@@ -109,7 +109,7 @@ REDIS_URL = environment.redis_url()
 
 # --- Mail ---
 vars().update(environment.email())
-EMAIL_TIMEOUT = 10
+EMAIL_TIMEOUT = 7
 DEFAULT_FROM_EMAIL = environment.optional("DEFAULT_FROM_EMAIL", default="Leerkaart <leerkaart@localhost>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
