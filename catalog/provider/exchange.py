@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -61,6 +61,9 @@ class Answer:
             raise self.not_understood()
         return found
 
+    def is_document(self) -> bool:
+        return isinstance(_parsed(self.content), dict)
+
     def told(self) -> str:
         """For the operator (`ProviderError.answer`)."""
         return redaction.told(self.asked, self.status, self.headers, self.content, secret=self.secret, about=self.about)
@@ -98,10 +101,12 @@ class Exchange:
         auth: AuthBase | None = None,
         asked: str = "",
         writes: bool | None = None,
+        failure_in: Callable[[Answer], ProviderError | None] | None = None,
     ) -> Answer:
         """Returns 2xx answers only; every other outcome is a ProviderError.
 
         Without `auth` the token goes as a bearer's. `asked` and `writes` say what neither path nor method tell.
+        `failure_in` finds what is wrong with a 2xx answer: told here, so that it is known when the turn ends.
         """
         _check_token(self._connection.token)
         asked = asked or f"{method} {_without_ids(path)}"
@@ -121,10 +126,10 @@ class Exchange:
                 raise Unreachable("timeout", f"{asked}: no time left")
             # Raised out here, so that no chained exception carries the request with its secret and its data.
             outcome = self._attempt(request, asked, wrote)
-            error = outcome if isinstance(outcome, ProviderError) else failure(outcome)
-            if error is not None:
+            if isinstance(outcome, ProviderError):
+                raise outcome
+            if error := failure(outcome) or (failure_in and failure_in(outcome)):
                 raise error
-        assert isinstance(outcome, Answer)
         return outcome
 
     def _attempt(self, request: requests.Request, asked: str, wrote: bool) -> Answer | ProviderError:

@@ -142,7 +142,16 @@ def _send(
     if if_match is not None:
         headers["If-Match"] = if_match
     content = None if body is None else json.dumps(body).encode()
-    return exchange.send(method, path, params=params, body=content, headers=headers)
+    return exchange.send(
+        method, path, params=params, body=content, headers=headers, failure_in=None if method == "DELETE" else _unread
+    )
+
+
+def _unread(answer: Answer) -> ProviderError | None:
+    """A page in words instead of an answer concerns everybody: the turn must end with it."""
+    if not answer.content and answer.wrote:  # 204
+        return None
+    return None if answer.is_document() else answer.not_understood()
 
 
 def _find(exchange: Exchange, external_id: str) -> Account | None:
