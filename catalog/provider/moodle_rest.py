@@ -19,12 +19,15 @@ Row = Mapping[str, Any]
 # By the `errorcode`. Whatever is not here is trouble of the server's own: a write may have happened.
 _MEANINGS: Mapping[str, str] = {
     **dict.fromkeys(
-        ("invalidtoken", "accessexception", "servicenotavailable", "servicerequireslogin", "forcepasswordchangenotice")
+        ("invalidtoken", "servicenotavailable", "servicerequireslogin", "forcepasswordchangenotice")
         + ("wsaccessusersuspended", "wsaccessuserdeleted", "wsaccessuserunconfirmed", "wsaccessuserexpired")
         + ("wsaccessusernologin", "enablewsdescription", "sitepolicynotagreed"),
         "bad_token",
     ),
-    **dict.fromkeys(("nopermissions", "requireloginerror", "errorcoursecontextnotvalid"), "not_allowed"),
+    # Also of one function that the token's service does not hold.
+    **dict.fromkeys(
+        ("accessexception", "nopermissions", "requireloginerror", "errorcoursecontextnotvalid"), "not_allowed"
+    ),
     **dict.fromkeys(("wsusercannotassign", "notingroup", "usernotupdatedadmin", "useradminodelete"), "not_allowed"),
     **dict.fromkeys(("invalidparameter", "missingparam", "invaliduser", "invaliduserid"), "bad_request"),
     **dict.fromkeys(("invalidrecord", "invalidrecordunknown", "usernotdeletederror"), "bad_request"),

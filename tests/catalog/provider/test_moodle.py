@@ -111,7 +111,7 @@ def test_making_an_account_takes_four_calls(moodle_client: MoodleClient, moodle:
     ("errorcode", "kind", "code"),
     [
         ("invalidtoken", Refused, "bad_token"),
-        ("accessexception", Refused, "bad_token"),
+        ("accessexception", Refused, "not_allowed"),
         ("nopermissions", Refused, "not_allowed"),
         ("invalidparameter", Refused, "bad_request"),
         ("sitemaintenance", Unreachable, "server_error"),

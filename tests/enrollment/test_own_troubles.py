@@ -1,0 +1,64 @@
+"""What ails one account alone gets it stuck, also where the same might ail everybody."""
+
+from __future__ import annotations
+
+import pytest
+
+from catalog import breaker, line
+from catalog.models import Provider, ProviderLine
+from catalog.provider.errors import PERHAPS_WIDE, ProviderError, Refused, Unreachable
+from enrollment import outcomes, provisioning
+from enrollment.models import Enrollment, ProviderAccount
+from tests.accounts import account_of
+from tests.factories import NOW, make_provider
+from tests.platform_server import RunningPlatform
+
+pytestmark = pytest.mark.django_db
+
+
+def tried(enrollment: Enrollment, attempts: int, error: ProviderError) -> ProviderAccount:
+    theirs = ProviderAccount.objects.filter(user_id=enrollment.user_id)
+    theirs.update(attempts=attempts - 1, due_at=NOW, stuck_at=None)
+    account = theirs.claim(now=NOW, lease=provisioning.LEASE)
+    assert account is not None
+    outcomes.publish_trouble(account, error, now=NOW)
+    return account_of(enrollment)
+
+
+def go_down() -> None:
+    ProviderLine.objects.update_or_create(
+        provider=Provider.objects.get(), defaults={"down_since": NOW, "next_probe_at": NOW}
+    )
+
+
+@pytest.mark.parametrize("code", sorted(PERHAPS_WIDE))
+def test_refusal_that_may_be_for_everybody_sticks_to_the_one_who_meets_it_alone(ada: Enrollment, code: str) -> None:
+    assert tried(ada, outcomes.MOST_REFUSALS - 1, Refused(code)).stuck_at is None
+    assert tried(ada, outcomes.MOST_REFUSALS, Refused(code)).stuck_at == NOW
+    go_down()
+    assert tried(ada, outcomes.MOST_ATTEMPTS, Refused(code)).stuck_at is None
+
+
+@pytest.mark.parametrize("code", sorted(PERHAPS_WIDE))
+def test_refusals_that_may_be_for_everybody_take_the_line_down_only_when_there_are_several(code: str) -> None:
+    provider, left = make_provider(calls_per_second=1000), []
+    for _ in range(breaker.MOST_FAILURES):
+        with pytest.raises(Refused), line.turn(provider.pk, expires=12.0):
+            raise Refused(code)
+        left.append(ProviderLine.objects.get().down_since is None)
+    assert left == [True] * (breaker.MOST_FAILURES - 1) + [False]
+    assert outcomes.MOST_REFUSALS < breaker.MOST_FAILURES
+
+
+def test_account_that_is_never_answered_gets_stuck_while_others_are(ada: Enrollment) -> None:
+    assert tried(ada, outcomes.MOST_ATTEMPTS - 1, Unreachable("server_error")).stuck_at is None
+    assert tried(ada, outcomes.MOST_ATTEMPTS, Unreachable("server_error")).stuck_at == NOW
+    assert tried(ada, outcomes.MOST_ATTEMPTS, Unreachable("no_turn")).stuck_at is None
+    go_down()
+    assert tried(ada, outcomes.MOST_ATTEMPTS, Unreachable("server_error")).stuck_at is None
+
+
+def test_refusal_that_may_be_its_own_is_not_brought_forward(platform: RunningPlatform, ada: Enrollment) -> None:
+    due_at = tried(ada, 2, Refused("not_allowed")).due_at
+    outcomes.bring_forward(Provider.objects.get().pk, now=NOW)
+    assert (account_of(ada).due_at, account_of(ada).attempts) == (due_at, 2)
