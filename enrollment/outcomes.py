@@ -21,7 +21,6 @@ from catalog.provider.errors import (
     RateLimited,
     Refused,
     Unclear,
-    Unreachable,
 )
 from enrollment import history
 from enrollment.agreeing import Task
@@ -44,8 +43,8 @@ ERASED_WITHIN, LOOK_AGAIN = timedelta(days=7), timedelta(hours=1)
 NOT_ERASED_YET = "not_erased_yet"
 # Unclear, but about this one account.
 _OWN = frozenset({"changed_meanwhile", "gone"})
-# What a row waits for that is not brought forward when the provider is back. What may be its own trouble would else take
-# the line down again at once, and never count.
+# What a row waits for that is not brought forward when the provider is back. What may be its own trouble would else
+# take the line down again at once, and never count.
 _NOT_FOR_THE_LINE = (*_OWN, *PERHAPS_WIDE, NOT_ERASED_YET, "rate_limited")
 
 Seen = ProviderAccount.Seen
@@ -178,10 +177,20 @@ def _publish(account: ProviderAccount, *, due_at: datetime | None, now: datetime
 # --- The provider is back ---
 
 
+@transaction.atomic
 def bring_forward(provider_id: int, *, now: datetime) -> int:
-    """Who waits only because the provider was away is due now, in their turns; says how many."""
+    """Who waits only because the provider was away is due now, in their turns; says how many. Whoever is being changed
+    right now is left out: nobody waits for a lock here."""
     waiting = ProviderAccount.objects.filter(provider_id=provider_id, due_at__gt=now, stuck_at=None, lease_token=None)
-    return waiting.tried().exclude(trouble__in=_NOT_FOR_THE_LINE).update(due_at=now, attempts=0)
+    mine = waiting.tried().exclude(trouble__in=_NOT_FOR_THE_LINE)
+    locked = mine.select_for_update(skip_locked=True, no_key=True).values("pk")
+    return ProviderAccount.objects.filter(pk__in=locked).update(due_at=now, attempts=0)
+
+
+def bring_forward_if_back(provider_id: int, *, now: datetime) -> int:
+    """After another call than for an account was the probe of a provider that was down."""
+    is_down = ProviderLine.objects.filter(pk=provider_id, down_since__isnull=False).exists()
+    return 0 if is_down else bring_forward(provider_id, now=now)
 
 
 # --- Who is told ---

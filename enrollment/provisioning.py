@@ -69,7 +69,8 @@ def _claim(now: datetime) -> tuple[ProviderAccount | None, Admission]:
     for provider in providers:
         admission = line.admits(provider.pk, now=now)
         if admission != Admission.CLOSED:
-            account = ProviderAccount.objects.claim_of(provider, now=now, lease=LEASE)
+            as_probe = admission == Admission.PROBE
+            account = ProviderAccount.objects.claim_of(provider, now=now, lease=LEASE, as_probe=as_probe)
             if account is not None:
                 return account, admission
     return None, Admission.CLOSED

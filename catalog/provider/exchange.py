@@ -108,7 +108,8 @@ class Exchange:
         """Returns 2xx answers only; every other outcome is a ProviderError.
 
         Without `auth` the token goes as a bearer's. `asked` and `writes` say what neither path nor method tell.
-        `missing` is the code of a 404, where that is no wrong address of the whole API. `failure_in` finds what is wrong with a 2xx answer: told here, so that it is known when the turn ends.
+        `missing` is the code of a 404, where that is no wrong address of the whole API. `failure_in` finds what is
+        wrong with a 2xx answer: told here, so that it is known when the turn ends.
         """
         _check_token(self._connection.token)
         asked = asked or f"{method} {_without_ids(path)}"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from catalog import breaker, line
 from catalog.models import Provider, ProviderLine
 from catalog.provider.errors import PERHAPS_WIDE, ProviderError, Refused, Unreachable
-from enrollment import outcomes, provisioning
+from enrollment import outcomes, provider_checks, provisioning, reconciling
 from enrollment.models import Enrollment, ProviderAccount
-from tests.accounts import account_of
-from tests.factories import NOW, make_provider
+from libraries.scoping import Role
+from tests.accounts import BO, account_of, secret_of
+from tests.factories import NOW, make_provider, make_staff, make_user
 from tests.platform_server import RunningPlatform
 
 pytestmark = pytest.mark.django_db
@@ -62,3 +65,31 @@ def test_refusal_that_may_be_its_own_is_not_brought_forward(platform: RunningPla
     due_at = tried(ada, 2, Refused("not_allowed")).due_at
     outcomes.bring_forward(Provider.objects.get().pk, now=NOW)
     assert (account_of(ada).due_at, account_of(ada).attempts) == (due_at, 2)
+
+
+def test_probe_is_made_with_somebody_else_than_who_failed_before(ada: Enrollment) -> None:
+    provider = Provider.objects.get()
+    ProviderAccount.objects.update(attempts=7, due_at=NOW)
+    bo = ProviderAccount.objects.create(user=make_user(BO), provider=provider, must_be_active=True, due_at=NOW)
+    go_down()
+    claimed = [
+        ProviderAccount.objects.claim_of(provider, now=NOW, lease=provisioning.LEASE, as_probe=True) for _ in range(3)
+    ]
+    assert [account and account.user_id for account in claimed] == [bo.user_id, ada.user_id, None]
+
+
+@pytest.mark.parametrize("by", ["comparison", "test"])
+def test_whoever_finds_the_provider_back_brings_all_forward(
+    platform: RunningPlatform, ada: Enrollment, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    later = NOW + timedelta(minutes=15)
+    ProviderAccount.objects.update(attempts=7, due_at=later, trouble="unreachable", first_claimed_at=NOW)
+    go_down()
+    if by == "comparison":
+        reconciling.ask(provider_id=Provider.objects.get().pk, by=None, now=NOW)
+        assert reconciling.compare_next(secret_of=secret_of, now=lambda: NOW)
+    else:
+        monkeypatch.setenv("SANDBOX_PLATFORM_TOKEN", secret_of("SANDBOX_PLATFORM_TOKEN"))
+        provider_checks.try_out(Provider.objects.get(), by=make_staff("ops@example.test", Role.OPERATOR), now=NOW)
+    assert ProviderLine.objects.get().down_since is None
+    assert account_of(ada).due_at == NOW
