@@ -28,6 +28,7 @@ NEEDED = ("patch", "filter")
 class ScimClient:
     wants_access = False
     has_list = True
+    calls_to_open = 1
 
     def __init__(self, connection: Connection, session: requests.Session) -> None:
         self._connection = connection

@@ -93,3 +93,17 @@ def test_whoever_finds_the_provider_back_brings_all_forward(
         provider_checks.try_out(Provider.objects.get(), by=make_staff("ops@example.test", Role.OPERATOR), now=NOW)
     assert ProviderLine.objects.get().down_since is None
     assert account_of(ada).due_at == NOW
+
+
+def test_worker_goes_to_the_provider_that_is_less_busy() -> None:
+    """With two calls to a slow provider under way, of three that it allows, and one of two to another."""
+    slow, other = (make_provider(slug, calls_at_once=at_once) for slug, at_once in (("slow", 3), ("other", 2)))
+    until, over = (round((NOW + timedelta(seconds=each)).timestamp() * 1_000_000) for each in (9, -1))
+    ProviderLine.objects.create(provider=slow, under_way=[until, until + 1, over], successes=100)
+    ProviderLine.objects.create(provider=other, under_way=[until], successes=100)
+    users = [make_user(f"m{number}@example.test") for number in range(4)]
+    for user in users:
+        for provider in (slow, other):
+            ProviderAccount.objects.create(user=user, provider=provider, must_be_active=True, due_at=NOW)
+    claimed = [provisioning._claim(NOW)[0] for _ in users]
+    assert [account and account.provider_id for account in claimed] == [other.pk] * 4
