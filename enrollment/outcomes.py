@@ -112,12 +112,15 @@ def _publish_not_erased(account: ProviderAccount, seen: Account, *, now: datetim
 def publish_trouble(account: ProviderAccount, error: ProviderError, *, now: datetime) -> None:
     logger.warning("account %s, attempt %s: %s", account.pk, account.attempts, error.code)
     answer = str(getattr(error, "answer", "") or "")[:2000]
-    if _is_not_its_fault(account, error):
+    waits_for_line = _is_not_its_fault(account, error)
+    if waits_for_line:
         account.attempts = min(account.attempts, _PATIENT)
     elif account.attempts >= _most_attempts(error):
         publish_stuck(account, error.code, now=now, answer=answer)
         return
-    wait = min(_FIRST_WAIT * 2.0 ** (account.attempts - 1), _LONGEST_WAIT)
+    # Where the provider may be away, somebody must be due whenever a probe is.
+    longest = breaker.LONGEST_WAIT if waits_for_line else _LONGEST_WAIT
+    wait = min(_FIRST_WAIT * 2.0 ** (account.attempts - 1), longest)
     wait *= random.uniform(0.5, 1.0)  # spreads the tries, guards nothing
     if error.after is not None:
         wait = max(wait, error.after)

@@ -134,7 +134,3 @@ def _stuck(groups: Sequence[dict[str, Any]]) -> list[Stuck]:
         counts[trouble] += group["count"]
         firsts[trouble] = min(first, firsts.get(trouble, first))
     return [Stuck(code, troubles.in_words(code), count, firsts[code]) for code, count in counts.most_common()]
-
-
-def _wants_access(provider: Provider) -> bool:
-    return bool(getattr(registry.CLIENTS.get(provider.kind), "wants_access", False))
