@@ -16,15 +16,13 @@ from django.db import connection
 from django.db.models import F, Q
 
 from catalog.models import Provider, ProviderLine
-from catalog.provider.errors import ProviderError, Refused, Unclear, Unreachable
+from catalog.provider.errors import PERHAPS_WIDE, PROVIDER_WIDE, ProviderError, Refused, Unclear, Unreachable
 from catalog.tallies import BUCKETS, bucket_of
 
 logger = logging.getLogger(__name__)
 
 # So many failures one after another, whichever workers met them.
 MOST_FAILURES = 5
-# Refusals that every other call would meet as well: a person has to look, and no row is to blame.
-PROVIDER_WIDE = frozenset({"bad_token", "no_secret", "bad_address", "redirected", "unknown_kind"})
 # The other side answered; what it said concerns one account.
 _ANSWERS = frozenset({"changed_meanwhile", "gone"})
 FIRST_WAIT, LONGEST_WAIT = 15.0, 300.0
@@ -135,6 +133,8 @@ class Place:
 def judge(error: ProviderError | None) -> Outcome:
     if error is None:
         return Outcome("", Effect.GOOD)
+    if isinstance(error, Refused) and error.code in PERHAPS_WIDE:
+        return Outcome(error.code, Effect.BAD)
     if isinstance(error, Refused):
         return Outcome(error.code, Effect.WIDE if error.code in PROVIDER_WIDE else Effect.GOOD)
     if isinstance(error, Unclear) and error.code in _ANSWERS:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,9 +20,9 @@ from django.db import Error as DatabaseTrouble
 from django.db import connection, transaction
 
 from catalog import breaker
-from catalog.breaker import PROBE_LEASE, PROVIDER_WIDE, Admission, Effect, Outcome, Place, admits, report, retry_now
+from catalog.breaker import PROBE_LEASE, Admission, Effect, Outcome, Place, admits, report, retry_now
 from catalog.models import Provider
-from catalog.provider.errors import ProviderError, Unreachable
+from catalog.provider.errors import PROVIDER_WIDE, ProviderError, Unreachable
 from catalog.tallies import BUCKETS
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Admission",
     "State",
     "admits",
+    "busy",
     "report",
     "retry_now",
     "state",
@@ -204,6 +205,21 @@ def _give_back(provider_id: int, place: Place, outcome: Outcome, seconds: float)
 
 
 # --- What people read ---
+
+
+_BUSY = """
+SELECT line.provider_id, (SELECT count(*) FROM unnest(line.under_way) AS t WHERE t > %(at)s)::float
+                         / provider.calls_at_once
+FROM catalog_providerline AS line JOIN catalog_provider AS provider ON provider.id = line.provider_id
+WHERE line.provider_id = ANY(%(providers)s)
+"""
+
+
+def busy(provider_ids: Sequence[int], *, now: datetime) -> dict[int, float]:
+    """Of each the part of its calls at once that are under way; those never called are left out. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BUSY, {"providers": list(provider_ids), "at": _micros(now.timestamp())})
+        return dict(cursor.fetchall())
 
 
 @dataclass(frozen=True)

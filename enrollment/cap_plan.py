@@ -14,9 +14,9 @@ from django.db.models import Count
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Provider
+from catalog.provider import registry
 from enrollment import seats
 from enrollment.models import Enrollment, ProviderAccount, SeatPool, Share
-from enrollment.provisioning import CALLS_TO_OPEN
 
 HIGHEST_CAP = 1_000_000
 
@@ -205,7 +205,8 @@ def _seconds(pool: SeatPool, seated: int) -> int:
     """Those who wait for an account already come first: at this provider, for whichever programme."""
     provider = Provider.objects.get(programmes__pool=pool)
     owed = ProviderAccount.objects.owed().filter(provider=provider, stuck_at=None).count()
-    return math.ceil((owed + seated) * CALLS_TO_OPEN / provider.calls_per_second)
+    calls = (owed + seated) * registry.calls_to_open(provider.kind)
+    return math.ceil(calls / provider.calls_per_second)
 
 
 def _after(share: Share, terms: Terms, given: Sequence[seats.Expected], waiting: int) -> ShareAfter:

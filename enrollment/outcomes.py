@@ -11,10 +11,17 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Coalesce
 
-from catalog.line import PROVIDER_WIDE
+from catalog import breaker
 from catalog.models import ProviderLine
 from catalog.provider.client import Account
-from catalog.provider.errors import ProviderError, RateLimited, Refused, Unclear, Unreachable
+from catalog.provider.errors import (
+    PERHAPS_WIDE,
+    PROVIDER_WIDE,
+    ProviderError,
+    RateLimited,
+    Refused,
+    Unclear,
+)
 from enrollment import history
 from enrollment.agreeing import Task
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount
@@ -24,6 +31,9 @@ from libraries.models import User
 logger = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 20
+# Of a refusal that may concern everybody (`PERHAPS_WIDE`): fewer than take the line down, so that an account which
+# meets it alone is stuck before that.
+MOST_REFUSALS = breaker.MOST_FAILURES - 1
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 900.0
 # Tries that say nothing about the account count no further than this: they reach the longest wait, but however long the
 # provider is away, nobody has to ask for another try when it is back.
@@ -33,8 +43,9 @@ ERASED_WITHIN, LOOK_AGAIN = timedelta(days=7), timedelta(hours=1)
 NOT_ERASED_YET = "not_erased_yet"
 # Unclear, but about this one account.
 _OWN = frozenset({"changed_meanwhile", "gone"})
-# What a row waits for that is not brought forward when the provider is back.
-_NOT_FOR_THE_LINE = (*_OWN, NOT_ERASED_YET, "rate_limited")
+# What a row waits for that is not brought forward when the provider is back. What may be its own trouble would else
+# take the line down again at once, and never count.
+_NOT_FOR_THE_LINE = (*_OWN, *PERHAPS_WIDE, NOT_ERASED_YET, "rate_limited")
 
 Seen = ProviderAccount.Seen
 
@@ -42,7 +53,7 @@ Seen = ProviderAccount.Seen
 def ails_everybody(error: ProviderError) -> bool:
     """No account is to blame, and every other would meet the same."""
     if isinstance(error, Refused):
-        return error.code in PROVIDER_WIDE
+        return error.code in PROVIDER_WIDE | PERHAPS_WIDE
     return not (isinstance(error, Unclear) and error.code in _OWN)
 
 
@@ -101,13 +112,15 @@ def _publish_not_erased(account: ProviderAccount, seen: Account, *, now: datetim
 def publish_trouble(account: ProviderAccount, error: ProviderError, *, now: datetime) -> None:
     logger.warning("account %s, attempt %s: %s", account.pk, account.attempts, error.code)
     answer = str(getattr(error, "answer", "") or "")[:2000]
-    for_everybody = ails_everybody(error)
-    if _is_not_its_fault(account, error):
+    waits_for_line = _is_not_its_fault(account, error)
+    if waits_for_line:
         account.attempts = min(account.attempts, _PATIENT)
-    elif account.attempts >= MOST_ATTEMPTS or (isinstance(error, Refused) and not for_everybody):
+    elif account.attempts >= _most_attempts(error):
         publish_stuck(account, error.code, now=now, answer=answer)
         return
-    wait = min(_FIRST_WAIT * 2.0 ** (account.attempts - 1), _LONGEST_WAIT)
+    # Where the provider may be away, somebody must be due whenever a probe is.
+    longest = breaker.LONGEST_WAIT if waits_for_line else _LONGEST_WAIT
+    wait = min(_FIRST_WAIT * 2.0 ** (account.attempts - 1), longest)
     wait *= random.uniform(0.5, 1.0)  # spreads the tries, guards nothing
     if error.after is not None:
         wait = max(wait, error.after)
@@ -115,10 +128,19 @@ def publish_trouble(account: ProviderAccount, error: ProviderError, *, now: date
     _publish(account, due_at=due_at, now=now, trouble=error.code, attempts=account.attempts, answer=answer)
 
 
+def _most_attempts(error: ProviderError) -> int:
+    if not isinstance(error, Refused):
+        return MOST_ATTEMPTS
+    return MOST_REFUSALS if error.code in PERHAPS_WIDE else 1
+
+
 def _is_not_its_fault(account: ProviderAccount, error: ProviderError) -> bool:
-    """While the provider is down, a write whose outcome is unclear says nothing about the account either."""
-    if isinstance(error, Unreachable | RateLimited | Refused):
-        return ails_everybody(error)
+    """Only while the provider is down does it say nothing about the account that it was not reached, that the outcome
+    of a write is unclear, or a refusal that may be for everybody: as long as others are answered, it does."""
+    if isinstance(error, RateLimited) or error.code == "no_turn":
+        return True
+    if isinstance(error, Refused) and error.code not in PERHAPS_WIDE:
+        return error.code in PROVIDER_WIDE
     lines = ProviderLine.objects.filter(provider_id=account.provider_id, down_since__isnull=False)
     return ails_everybody(error) and lines.exists()
 
@@ -158,10 +180,20 @@ def _publish(account: ProviderAccount, *, due_at: datetime | None, now: datetime
 # --- The provider is back ---
 
 
+@transaction.atomic
 def bring_forward(provider_id: int, *, now: datetime) -> int:
-    """Who waits only because the provider was away is due now, in their turns; says how many."""
+    """Who waits only because the provider was away is due now, in their turns; says how many. Whoever is being changed
+    right now is left out: nobody waits for a lock here."""
     waiting = ProviderAccount.objects.filter(provider_id=provider_id, due_at__gt=now, stuck_at=None, lease_token=None)
-    return waiting.tried().exclude(trouble__in=_NOT_FOR_THE_LINE).update(due_at=now, attempts=0)
+    mine = waiting.tried().exclude(trouble__in=_NOT_FOR_THE_LINE)
+    locked = mine.select_for_update(skip_locked=True, no_key=True).values("pk")
+    return ProviderAccount.objects.filter(pk__in=locked).update(due_at=now, attempts=0)
+
+
+def bring_forward_if_back(provider_id: int, *, now: datetime) -> int:
+    """After another call than for an account was the probe of a provider that was down."""
+    is_down = ProviderLine.objects.filter(pk=provider_id, down_since__isnull=False).exists()
+    return 0 if is_down else bring_forward(provider_id, now=now)
 
 
 # --- Who is told ---

@@ -19,7 +19,7 @@ from catalog.provider import registry
 from catalog.provider.client import Connection
 from catalog.provider.errors import Refused as ProviderRefused
 from catalog.provider.trial import Step
-from enrollment import history
+from enrollment import history, outcomes
 from enrollment.models import Event, ProviderAccount
 from libraries import limits, scoping
 from libraries.models import StaffRole, User
@@ -98,9 +98,12 @@ def try_out(provider: Provider, *, by: User, now: datetime) -> Sequence[Step]:
         raise Refused(Obstacle.NOT_YOURS)
     if not limits.allow("provider tested", str(provider.pk), limit=TESTS, per=PERIOD, now=now):
         raise Refused(Obstacle.TOO_OFTEN)
-    if line.state(provider.pk, now=now).down_since is not None and line.retry_now(provider.pk, now=now):
+    was_down = line.state(provider.pk, now=now).down_since is not None
+    if was_down and line.retry_now(provider.pk, now=now):
         line.admits(provider.pk, now=now)
     steps = _walk(provider)
+    if was_down:
+        outcomes.bring_forward_if_back(provider.pk, now=now)
     trouble = next((step.trouble for step in steps if step.trouble), GOOD)
     history.record(Event.Kind.PROVIDER_TESTED, now=now, by=by, provider_id=provider.pk, reason=trouble[:20])
     return steps

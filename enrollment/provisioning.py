@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from catalog import line
 from catalog.line import Admission
+from catalog.models import Provider
 from catalog.provider import registry
 from catalog.provider.client import Account, Connection, ProviderClient
 from catalog.provider.errors import ProviderError, Refused
@@ -24,15 +25,13 @@ from enrollment.agreeing import Task
 from enrollment.models import ProviderAccount
 from enrollment.outcomes import MOST_ATTEMPTS
 
-__all__ = ["CALLS_TO_OPEN", "CALL_DEADLINE", "LEASE", "MOST_ATTEMPTS", "settle_next"]
+__all__ = ["CALL_DEADLINE", "LEASE", "MOST_ATTEMPTS", "settle_next"]
 
 # All requests of one call of a client together, without the waits for their turns.
 CALL_DEADLINE = 12.0
 # Longer than a wait for a turn (`line.LONGEST_WAIT`) and a call after it; with the sweep after it within the minute in
 # which a crash is repaired.
 LEASE = timedelta(seconds=30)
-# An account that is opened takes one call, where its provider is not told each course.
-CALLS_TO_OPEN = 1
 
 SecretOf = Callable[[str], str]
 Clock = Callable[[], datetime]
@@ -64,15 +63,23 @@ def settle_next(*, secret_of: SecretOf, now: Clock, claimed: Callable[[], object
 
 def _claim(now: datetime) -> tuple[ProviderAccount | None, Admission]:
     """Of whichever provider has work and may be called: one that is slow or down keeps nobody else waiting."""
-    providers = ProviderAccount.objects.providers_with_due(now)
-    random.shuffle(providers)
-    for provider in providers:
+    for provider in _least_busy_first(ProviderAccount.objects.providers_with_due(now), now):
         admission = line.admits(provider.pk, now=now)
         if admission != Admission.CLOSED:
-            account = ProviderAccount.objects.claim_of(provider, now=now, lease=LEASE)
+            as_probe = admission == Admission.PROBE
+            account = ProviderAccount.objects.claim_of(provider, now=now, lease=LEASE, as_probe=as_probe)
             if account is not None:
                 return account, admission
     return None, Admission.CLOSED
+
+
+def _least_busy_first(providers: list[Provider], now: datetime) -> list[Provider]:
+    """A slow provider would else, call by call, take every worker there is."""
+    if len(providers) < 2:
+        return providers
+    random.shuffle(providers)
+    busy = line.busy([provider.pk for provider in providers], now=now)
+    return sorted(providers, key=lambda provider: busy.get(provider.pk, 0.0))
 
 
 @dataclass

@@ -22,7 +22,7 @@ from catalog.models import Provider
 from catalog.provider import registry
 from catalog.provider.client import MOST_AT_ONCE, Connection, ProviderClient
 from catalog.provider.errors import ProviderError, Refused
-from enrollment import agreeing, comparing, history
+from enrollment import agreeing, comparing, history, outcomes
 from enrollment.comparing import Counts
 from enrollment.models import Difference, Event, Letter, ProviderAccount, Reconciliation
 from libraries import scoping
@@ -79,7 +79,7 @@ def ask_all(*, now: datetime) -> int:
 
 def compare_next(*, secret_of: SecretOf, now: Clock, only: Reconciliation | None = None) -> bool:
     """Claim one comparison that is due (this one, where it is named), and make it; says whether there was one."""
-    run = _claim(now(), only)
+    run, admission = _claim(now(), only)
     if run is None:
         return False
     if run.attempts > MOST_ATTEMPTS:
@@ -91,17 +91,20 @@ def compare_next(*, secret_of: SecretOf, now: Clock, only: Reconciliation | None
         logger.warning("comparison %s: somebody else has taken over, nothing is written", run.pk)
     except ProviderError as error:
         _try_later(run, error, now=now())
+    if admission == Admission.PROBE:
+        outcomes.bring_forward_if_back(run.provider_id, now=now())
     return True
 
 
-def _claim(now: datetime, only: Reconciliation | None) -> Reconciliation | None:
+def _claim(now: datetime, only: Reconciliation | None) -> tuple[Reconciliation | None, Admission]:
     runs = Reconciliation.objects.filter(pk=only.pk) if only else Reconciliation.objects.all()
     for provider_id in runs.due(now).order_by("due_at", "pk").values_list("provider_id", flat=True):
-        if line.admits(provider_id, now=now) != Admission.CLOSED:
+        admission = line.admits(provider_id, now=now)
+        if admission != Admission.CLOSED:
             run = runs.filter(provider_id=provider_id).claim(now=now, lease=LEASE)
             if run is not None:
-                return run
-    return None
+                return run, admission
+    return None, Admission.CLOSED
 
 
 # --- Reading the list ---

@@ -84,6 +84,8 @@ class ProviderClient(Protocol):
     wants_access: bool
     # Whether the provider can list its accounts (`page`). Without a list nobody sees accounts that we do not know of.
     has_list: bool
+    # So many calls it takes at most times to make an account, with all that belongs to it.
+    calls_to_open: int
 
     def find(self, external_id: str) -> Account | None:
         """The account that carries our id, open or closed. Refused "two_matches" when more than one does."""

@@ -42,6 +42,9 @@ CODES = frozenset(
 )
 # Refusals that every account of the provider would meet: it is the line that is down, not the account that is stuck.
 PROVIDER_WIDE = frozenset({"bad_address", "bad_token", "no_secret", "redirected", "unknown_kind"})
+# Refusals of which one alone does not tell: of one account, or of one kind of call, or of every call. Several in a row
+# take the line down; an account that goes on meeting one while others are answered is stuck.
+PERHAPS_WIDE = frozenset({"filter_ignored", "not_allowed", "not_found"})
 
 
 class ProviderError(Exception):

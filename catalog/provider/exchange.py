@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -46,6 +46,7 @@ class Answer:
     content: bytes = field(repr=False)
     secret: str = field(default="", repr=False)
     about: Sequence[str] = field(default=(), repr=False)
+    missing: str = "not_found"
 
     def parsed(self) -> object:
         """What the JSON says; what is none leaves a read failed and a write unclear."""
@@ -60,6 +61,9 @@ class Answer:
         if not isinstance(found, dict):
             raise self.not_understood()
         return found
+
+    def is_document(self) -> bool:
+        return isinstance(_parsed(self.content), dict)
 
     def told(self) -> str:
         """For the operator (`ProviderError.answer`)."""
@@ -98,10 +102,14 @@ class Exchange:
         auth: AuthBase | None = None,
         asked: str = "",
         writes: bool | None = None,
+        missing: str = "not_found",
+        failure_in: Callable[[Answer], ProviderError | None] | None = None,
     ) -> Answer:
         """Returns 2xx answers only; every other outcome is a ProviderError.
 
         Without `auth` the token goes as a bearer's. `asked` and `writes` say what neither path nor method tell.
+        `missing` is the code of a 404, where that is no wrong address of the whole API. `failure_in` finds what is
+        wrong with a 2xx answer: told here, so that it is known when the turn ends.
         """
         _check_token(self._connection.token)
         asked = asked or f"{method} {_without_ids(path)}"
@@ -120,14 +128,14 @@ class Exchange:
             if self._ends_at <= monotonic():
                 raise Unreachable("timeout", f"{asked}: no time left")
             # Raised out here, so that no chained exception carries the request with its secret and its data.
-            outcome = self._attempt(request, asked, wrote)
-            error = outcome if isinstance(outcome, ProviderError) else failure(outcome)
-            if error is not None:
+            outcome = self._attempt(request, asked, wrote, missing)
+            if isinstance(outcome, ProviderError):
+                raise outcome
+            if error := failure(outcome) or (failure_in and failure_in(outcome)):
                 raise error
-        assert isinstance(outcome, Answer)
         return outcome
 
-    def _attempt(self, request: requests.Request, asked: str, wrote: bool) -> Answer | ProviderError:
+    def _attempt(self, request: requests.Request, asked: str, wrote: bool, missing: str) -> Answer | ProviderError:
         bounds = http.Bounds(
             ends_at=self._ends_at,
             max_bytes=self._connection.max_bytes,
@@ -138,9 +146,8 @@ class Exchange:
             response = http.send(self._session, request, bounds)
         except RequestFailed as error:
             return _network_failure(asked, wrote, error)
-        return Answer(
-            asked, wrote, response.status, response.headers, response.content, self._connection.token, self._about
-        )
+        status, headers, content = response.status, response.headers, response.content
+        return Answer(asked, wrote, status, headers, content, self._connection.token, self._about, missing)
 
 
 def failure(answer: Answer) -> ProviderError | None:
@@ -161,7 +168,7 @@ def failure(answer: Answer) -> ProviderError | None:
 def _refusal(answer: Answer) -> str:
     if answer.status == 403 and b"limit" in answer.content.lower():
         return "limit_reached"
-    codes = {401: "bad_token", 403: "bad_token", 404: "not_found", 409: "conflict"}
+    codes = {401: "bad_token", 403: "not_allowed", 404: answer.missing, 409: "conflict"}
     return "redirected" if 300 <= answer.status < 400 else codes.get(answer.status, "bad_request")
 
 

@@ -43,6 +43,8 @@ _USER_NAME = re.compile(r"[-.@_a-z0-9]{1,100}")
 class MoodleClient:
     wants_access = True
     has_list = False
+    # Four to make it, and two to enrol it and to see where it is enrolled.
+    calls_to_open = 6
 
     def __init__(self, connection: Connection, session: requests.Session) -> None:
         self._connection = connection

@@ -19,12 +19,15 @@ Row = Mapping[str, Any]
 # By the `errorcode`. Whatever is not here is trouble of the server's own: a write may have happened.
 _MEANINGS: Mapping[str, str] = {
     **dict.fromkeys(
-        ("invalidtoken", "accessexception", "servicenotavailable", "servicerequireslogin", "forcepasswordchangenotice")
+        ("invalidtoken", "servicenotavailable", "servicerequireslogin", "forcepasswordchangenotice")
         + ("wsaccessusersuspended", "wsaccessuserdeleted", "wsaccessuserunconfirmed", "wsaccessuserexpired")
         + ("wsaccessusernologin", "enablewsdescription", "sitepolicynotagreed"),
         "bad_token",
     ),
-    **dict.fromkeys(("nopermissions", "requireloginerror", "errorcoursecontextnotvalid"), "not_allowed"),
+    # Also of one function that the token's service does not hold.
+    **dict.fromkeys(
+        ("accessexception", "nopermissions", "requireloginerror", "errorcoursecontextnotvalid"), "not_allowed"
+    ),
     **dict.fromkeys(("wsusercannotassign", "notingroup", "usernotupdatedadmin", "useradminodelete"), "not_allowed"),
     **dict.fromkeys(("invalidparameter", "missingparam", "invaliduser", "invaliduserid"), "bad_request"),
     **dict.fromkeys(("invalidrecord", "invalidrecordunknown", "usernotdeletederror"), "bad_request"),
@@ -47,7 +50,7 @@ class Moodle:
         """Returns what is no error; `writes` says whether it changes anything."""
         self._last, self.errorcode = None, ""
         form = {"moodlewsrestformat": "json", "wsfunction": function, **values}
-        answer = self._exchange.send(
+        return self._exchange.send(
             "POST",
             PATH,
             body=urlencode(form).encode(),
@@ -55,11 +58,8 @@ class Moodle:
             auth=self._auth,
             asked=f"POST {function}",
             writes=writes,
+            failure_in=self._failure,
         )
-        self._last = answer
-        if error := self._failure(answer):
-            raise error
-        return answer
 
     def document(self, function: str, values: Mapping[str, str]) -> tuple[Answer, Mapping[str, Any]]:
         answer = self.call(function, values)
@@ -92,7 +92,10 @@ class Moodle:
         return self._last.told() if self._last else ""
 
     def _failure(self, answer: Answer) -> ProviderError | None:
-        found = answer.parsed()
+        self._last = answer
+        found = _parsed_or_failure(answer)
+        if isinstance(found, ProviderError):
+            return found
         if not isinstance(found, dict) or not ("exception" in found or "errorcode" in found):
             return None
         self.errorcode = str(found.get("errorcode"))
@@ -101,6 +104,13 @@ class Moodle:
             return Unreachable("server_error", text, answer=answer.told())
         code = _MEANINGS.get(self.errorcode)
         return answer.refused(code, text) if code else answer.open_failure("server_error", text)
+
+
+def _parsed_or_failure(answer: Answer) -> object:
+    try:
+        return answer.parsed()
+    except ProviderError as error:
+        return error
 
 
 class _TokenInBody(AuthBase):

@@ -19,6 +19,10 @@ CLIENTS: dict[str, Callable[[Connection, requests.Session], ProviderClient]] = {
 }
 
 
+def calls_to_open(kind: str) -> int:
+    return int(getattr(CLIENTS.get(kind), "calls_to_open", 1))
+
+
 class _Sessions(threading.local):
     """A thread's own connections, kept alive per provider; a forked worker never uses its parent's."""
 

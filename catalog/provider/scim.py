@@ -28,6 +28,7 @@ NEEDED = ("patch", "filter")
 class ScimClient:
     wants_access = False
     has_list = True
+    calls_to_open = 1
 
     def __init__(self, connection: Connection, session: requests.Session) -> None:
         self._connection = connection
@@ -59,9 +60,9 @@ class ScimClient:
 
     def erase(self, account: Account) -> None:
         try:
-            _send(self._exchange(*_known(account)), "DELETE", _path(account))
+            _send(self._exchange(*_known(account)), "DELETE", _path(account), missing="gone")
         except Refused as refusal:
-            if refusal.code != "not_found":
+            if refusal.code != "gone":
                 raise
 
     def give_access(self, account: Account, access: Access) -> None:
@@ -101,9 +102,9 @@ class ScimClient:
     def _abilities(self) -> Abilities:
         """RFC 7644 §4. A platform that does not tell may still have them all."""
         try:
-            told = _send(self._exchange(), "GET", "/ServiceProviderConfig").document()
+            told = _send(self._exchange(), "GET", "/ServiceProviderConfig", missing="not_supported").document()
         except Refused as refusal:
-            if refusal.code != "not_found":
+            if refusal.code != "not_supported":
                 raise
             return Abilities()
         supported = {name: _supported(told.get(name)) for name in ABILITIES}
@@ -135,6 +136,7 @@ def _send(
     body: dict[str, Any] | None = None,
     params: dict[str, str] | None = None,
     if_match: str | None = None,
+    missing: str = "not_found",
 ) -> Answer:
     headers = {"Accept": MEDIA_TYPE}
     if body is not None:
@@ -142,7 +144,15 @@ def _send(
     if if_match is not None:
         headers["If-Match"] = if_match
     content = None if body is None else json.dumps(body).encode()
-    return exchange.send(method, path, params=params, body=content, headers=headers)
+    unread = None if method == "DELETE" else _unread
+    return exchange.send(method, path, params=params, body=content, headers=headers, missing=missing, failure_in=unread)
+
+
+def _unread(answer: Answer) -> ProviderError | None:
+    """A page in words instead of an answer concerns everybody: the turn must end with it."""
+    if not answer.content and answer.wrote:  # 204
+        return None
+    return None if answer.is_document() else answer.not_understood()
 
 
 def _find(exchange: Exchange, external_id: str) -> Account | None:
@@ -205,10 +215,10 @@ def _name_taken(refusal: Refused) -> Refused:
 
 def _change(exchange: Exchange, account: Account, body: dict[str, Any]) -> Answer:
     try:
-        return _send(exchange, "PATCH", _path(account), body, if_match=account.version)
+        return _send(exchange, "PATCH", _path(account), body, if_match=account.version, missing="gone")
     except Refused as error:
         refusal = error
-    if refusal.code == "not_found":
+    if refusal.code == "gone":
         raise Unclear("gone", "the account is no longer at the provider", answer=refusal.answer)
     raise _name_taken(refusal) if refusal.code == "conflict" else refusal
 
@@ -216,7 +226,7 @@ def _change(exchange: Exchange, account: Account, body: dict[str, Any]) -> Answe
 def _read_back(exchange: Exchange, path: str) -> Answer:
     """The change is done, only its outcome is not known yet: whatever fails here means look again."""
     try:
-        return _send(exchange, "GET", path)
+        return _send(exchange, "GET", path, missing="gone")
     except ProviderError as error:
         failure = error
     text = "the account was changed, but could not be read again"

@@ -49,18 +49,21 @@ class ProviderAccountQuerySet(OwedQuerySet["ProviderAccount"]):
     def untried(self) -> ProviderAccountQuerySet:
         return self.filter(attempts=0)
 
-    def claim_of(self, provider: Provider, *, now: datetime, lease: timedelta) -> ProviderAccount | None:
+    def claim_of(
+        self, provider: Provider, *, now: datetime, lease: timedelta, as_probe: bool = False
+    ) -> ProviderAccount | None:
         """What was tried comes first, as soon as it is due again: it had its turn before, and is never many. The others
         come in their turns. Each kind is found by an index of its own, so that nobody reads past those that are not
-        due."""
+        due. As a probe of a provider that is down, what was tried comes last: what ails a few accounts for ever must
+        not be taken for the provider's trouble."""
         known = {_PROVIDER: provider.pk}
-        account = self.claimed_by(_to_claim_tried(), now=now, lease=lease, known=known)
-        if account is None:
-            untried = _to_claim_untried(provider.opens_first)
-            account = self.claimed_by(untried, now=now, lease=lease, known=known)
-        if account is not None:
-            account.provider = provider
-        return account
+        statements = [_to_claim_tried(), _to_claim_untried(provider.opens_first)]
+        for statement in reversed(statements) if as_probe else statements:
+            account = self.claimed_by(statement, now=now, lease=lease, known=known)
+            if account is not None:
+                account.provider = provider
+                return account
+        return None
 
     def providers_with_due(self, now: datetime) -> list[Provider]:
         statement = _to_find_providers()

@@ -166,6 +166,7 @@ def _ending(event: Event, enrollment: Enrollment) -> str:
         EndReason.PROGRAMME_CLOSED: _("Your application ended, because the programme has ended"),
         EndReason.MERGED: _("Put together with your other application"),
         EndReason.NO_ACCOUNT: _("Your place ended, because your account could not be opened"),
+        EndReason.ERASED: _("Your place ended, because your data are erased"),
     }
     return words.get(event.reason, _("Your place ended"))
 

@@ -109,10 +109,10 @@ def groups(provider: Provider, now: datetime) -> QuerySet[ProviderAccount, dict[
         default=Value(Age.LONGER),
         output_field=models.CharField(),
     )
-    access = 1 if _wants_access(provider) else 0
+    to_open = registry.calls_to_open(provider.kind)
     calls = Case(
-        When(must_be_active=True, first_claimed_at=None, then=Value(1 + access)),
-        When(must_be_active=True, then=Value(2 + access)),
+        When(must_be_active=True, first_claimed_at=None, then=Value(to_open)),
+        When(must_be_active=True, then=Value(max(to_open - 1, 2))),
         default=Value(2),
         output_field=models.IntegerField(),
     )
@@ -134,7 +134,3 @@ def _stuck(groups: Sequence[dict[str, Any]]) -> list[Stuck]:
         counts[trouble] += group["count"]
         firsts[trouble] = min(first, firsts.get(trouble, first))
     return [Stuck(code, troubles.in_words(code), count, firsts[code]) for code, count in counts.most_common()]
-
-
-def _wants_access(provider: Provider) -> bool:
-    return bool(getattr(registry.CLIENTS.get(provider.kind), "wants_access", False))

@@ -240,10 +240,12 @@ def owe_accounts(provider: Provider, *names: str) -> None:
         ProviderAccount.objects.create(user=user, provider=provider, must_be_active=True, due_at=NOW)
 
 
-def test_provider_needs_one_call_for_each_account(mo: User, two_confirmed: SeatPool) -> None:
+def test_provider_needs_as_many_calls_for_each_account_as_its_client_makes(mo: User, two_confirmed: SeatPool) -> None:
     Provider.objects.update(calls_per_second=1)
     preview = preview_of_two(two_confirmed, mo)
     assert (preview.seated, preview.seconds, preview.minutes) == (2, 2, 1)
+    Provider.objects.update(kind=Provider.Kind.MOODLE)
+    assert preview_of_two(two_confirmed, mo).seconds == 12
 
 
 def test_accounts_that_are_owed_already_come_first_and_those_that_are_stuck_do_not_count(

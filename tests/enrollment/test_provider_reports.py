@@ -11,7 +11,6 @@ from django.db import connection
 from django.utils import timezone, translation
 
 from catalog.models import Provider
-from catalog.provider import registry
 from catalog.provider.errors import CODES
 from enrollment import card_checking, ending
 from enrollment.models import ProviderAccount, ProviderNotice
@@ -164,13 +163,11 @@ def test_backlog_is_told_in_minutes_at_what_the_provider_allows(provider: Provid
     assert provider_backlog.backlog(provider, now=NOW).minutes == 1
 
 
-def test_platform_that_is_told_each_course_takes_a_call_more(
-    provider: Provider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(registry.CLIENTS["scim"], "wants_access", True)
+def test_platform_that_is_told_each_course_takes_more_calls(provider: Provider) -> None:
+    provider.kind = Provider.Kind.MOODLE
     owe(provider, 2, now=NOW)
     owe(provider, 1, now=NOW, must_be_active=False)
-    assert provider_backlog.backlog(provider, now=NOW).calls == 2 * 2 + 2
+    assert provider_backlog.backlog(provider, now=NOW).calls == 2 * 6 + 2
 
 
 def test_stuck_accounts_are_counted_apart_by_trouble(provider: Provider) -> None:

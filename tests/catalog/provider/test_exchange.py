@@ -107,7 +107,7 @@ def test_redirect_is_refused_and_not_followed(status: str) -> None:
     [
         ("400 Bad Request", b"", "bad_request"),
         ("401 Unauthorized", b"", "bad_token"),
-        ("403 Forbidden", b"no", "bad_token"),
+        ("403 Forbidden", b"no", "not_allowed"),
         ("403 Forbidden", b"License LIMIT reached", "limit_reached"),
         ("404 Not Found", b"", "not_found"),
         ("409 Conflict", b"", "conflict"),

@@ -100,8 +100,12 @@ def test_user_name_is_the_address_where_moodle_allows_it(
 
 
 def test_making_an_account_takes_four_calls(moodle_client: MoodleClient, moodle: RunningMoodle, ada: Person) -> None:
-    moodle_client.create(ada)
+    account = moodle_client.create(ada)
     assert moodle.calls() == {"core_user_get_users_by_field": 3, "core_user_create_users": 1}
+    moodle_client.give_access(account, access("excel"))
+    moodle_client.give_access(account, access("excel"))  # now the course is known
+    assert moodle.calls()["enrol_manual_enrol_users"] + moodle.calls()["core_enrol_get_users_courses"] == 2 * 2
+    assert MoodleClient.calls_to_open == 4 + 2
 
 
 # --- Errors in 200 ---
@@ -111,7 +115,7 @@ def test_making_an_account_takes_four_calls(moodle_client: MoodleClient, moodle:
     ("errorcode", "kind", "code"),
     [
         ("invalidtoken", Refused, "bad_token"),
-        ("accessexception", Refused, "bad_token"),
+        ("accessexception", Refused, "not_allowed"),
         ("nopermissions", Refused, "not_allowed"),
         ("invalidparameter", Refused, "bad_request"),
         ("sitemaintenance", Unreachable, "server_error"),
