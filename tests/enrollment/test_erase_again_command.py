@@ -14,7 +14,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from catalog.models import Programme
-from enrollment import applying, card_checking, erasing, merging
+from enrollment import applying, card_checking, erasing, erasing_again, merging
 from enrollment.models import Enrollment, Erasure, Letter, ProviderAccount
 from libraries.models import User
 from tests import backups, merges
@@ -239,6 +239,16 @@ def test_one_that_cannot_be_erased_now_does_not_keep_the_others(
     assert (status, complained) == (1, [f"person {ada.user_id} is not erased: OperationalError"])
     assert not User.objects.get(pk=bo.user_id).is_active
     monkeypatch.undo()
+
+
+def test_who_was_erased_by_the_sweep_meanwhile_is_not_left(ada: Enrollment, erasures: Path) -> None:
+    """It may be run while the workers run."""
+    backup = backups.dump()
+    erase(ada)
+    backups.restore(backup)
+    found = erasing_again.look()
+    assert erasing_again.erase(found, now=LATER) == {}
+    assert erasing_again.erase(found, now=LATER) == {}
 
 
 def test_list_that_is_not_there_is_said(erasures: Path) -> None:
