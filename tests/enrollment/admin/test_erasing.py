@@ -69,12 +69,12 @@ def test_something_else_than_what_was_shown_is_shown_once_more(lin: Client, scen
     assert (page.context["overtaken"], Erasure.objects.count()) == (True, 0)
 
 
-@pytest.mark.parametrize("page", ["address", "sheet"])
-def test_who_is_erased_has_no_business_at_the_desk_any_more(page: str, lin: Client, scene: Scene) -> None:
+@pytest.mark.parametrize("name", ["address", "sheet"])
+def test_who_is_erased_has_no_business_at_the_desk_any_more(name: str, lin: Client, scene: Scene) -> None:
     """Their address counts as one that nobody has proved."""
     people.close(scene.ada.user)
     people.forget(scene.ada.user)
-    there = reverse(f"admin:enrollment_enrollment_{page}", args=[scene.ada.pk])
+    there = reverse(f"admin:enrollment_enrollment_{name}", args=[scene.ada.pk])
     posts = ({"action": "correct", "email": "ada3@example.test"}, {"action": "send"}, {"action": "later"})
     answers = [lin.get(there), *(lin.post(there, told) for told in posts)]
     assert [answer.status_code for answer in answers] == [404] * 4
