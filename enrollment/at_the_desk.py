@@ -35,6 +35,7 @@ class Obstacle(models.TextChoices):
     RIVAL_HAS_PLACE = "rival_has_place", card_checking.Obstacle.RIVAL_HAS_PLACE.label
     NO_SUCH_NUMBER = "no_such_number", moving.Obstacle.NO_SUCH_NUMBER.label
     PROVED = "proved", _("This address is proved. Only its owner can change it.")
+    CLOSED = "closed", _("This account is closed, or is not there any more.")
     TOO_MANY = "too_many", _("You have signed up very many people. Please wait an hour and try again.")
 
 
@@ -183,6 +184,8 @@ def correct_address(*, enrollment_id: int, email: str, by: User, now: datetime) 
 def _correct(*, enrollment_id: int, email: str, by: User, now: datetime) -> User:
     enrollment = _theirs(enrollment_id, by)
     user = User.objects.select_for_update(no_key=True).get(pk=enrollment.user_id)
+    if not user.is_active:
+        raise CannotSignUp(Obstacle.CLOSED)
     if user.address_proved_at is not None:
         raise CannotSignUp(Obstacle.PROVED)
     if not all(scoping.may_decide_on(by, card.institution_id) for card in user.cards.all()):
@@ -196,7 +199,7 @@ def _correct(*, enrollment_id: int, email: str, by: User, now: datetime) -> User
     user.save(update_fields=["email"])
     address_codes.forget(user)
     _links(enrollment).filter(models.Q(lease_until=None) | models.Q(lease_until__lte=now)).update(
-        due_at=None, dropped_at=now, stuck_at=None
+        due_at=None, dropped_at=now, stuck_at=None, lease_token=None, lease_until=None
     )
     _owe_link(enrollment, now=now)
     history.record(Event.Kind.ADDRESS_CORRECTED, now=now, by=by, enrollment=enrollment)

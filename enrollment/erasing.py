@@ -147,10 +147,10 @@ def _end_all(pools: rivalry.Pools, plan: Plan, *, by: User | None, now: datetime
 
 
 def _drop_letters(plan: Plan, *, now: datetime) -> None:
-    """One that is being sent right now leaves."""
+    """One that is being sent right now leaves; whoever slept past their lease on one has lost it."""
     unclaimed = Q(lease_until=None) | Q(lease_until__lte=now)
     owed = Letter.objects.owed().filter(unclaimed, user__in=plan.people)
-    owed.update(due_at=None, stuck_at=None, dropped_at=now)
+    owed.update(due_at=None, stuck_at=None, dropped_at=now, lease_token=None, lease_until=None)
 
 
 def _owe_letter(plan: Plan, *, now: datetime) -> None:
@@ -277,7 +277,10 @@ def _same(account: ProviderAccount) -> Q:
 
 
 def finish_due(*, now: datetime) -> int:
-    """End the erasures that are done here and of which no provider has an account any more; say how many."""
+    """End the erasures that are done here and of which no provider has an account any more; say how many. One that was
+    ended goes on where a comparison has found an account again."""
+    owed = ProviderAccount.objects.filter(must_be_erased=True, erased_at=None)
+    Erasure.objects.filter(finished_at__isnull=False, user_id__in=owed.values("user_id")).update(finished_at=None)
     done_here = Erasure.objects.filter(erased_here_at__isnull=False, finished_at=None)
     return sum(_finish(pk, now=now) for pk in done_here.order_by("pk").values_list("pk", flat=True))
 

@@ -17,9 +17,10 @@ _AT_ONCE = 2000
 @dataclass
 class Found:
     """`again`: who has to be erased, by the number of their row, and the line that says so; of several accounts of one
-    person the one that stayed comes first."""
+    person the one that stayed comes first. `foreign` lines were written under a key that the portal does not have."""
 
     entries: int = 0
+    foreign: int = 0
     unreadable: list[int] = field(default_factory=list)
     again: dict[int, Entry] = field(default_factory=dict)
 
@@ -27,12 +28,13 @@ class Found:
 def look() -> Found:
     """Whoever is on the list and is not erased; somebody who came back after the wish is another row, and stays.
     Changes nothing. Raises ListTrouble."""
-    found, wishes = Found(), dict[str, Entry]()
+    found, wishes, names = Found(), dict[str, Entry](), erasure_list.names_of_keys()
     for line in erasure_list.read():
         if isinstance(line, Unreadable):
             found.unreadable.append(line.line)
             continue
         found.entries += 1
+        found.foreign += line.under not in names
         wishes |= dict.fromkeys(line.keys, line)
     if wishes:
         erased = set(Erasure.objects.filter(erased_here_at__isnull=False).values_list("user_id", flat=True))
@@ -65,15 +67,24 @@ def erase(found: Found, *, now: datetime) -> dict[int, str]:
         if pk in covered:
             continue
         try:
-            erasure = erasing.ask(user_id=pk, by=None, now=now, again=entry)
+            if not _erase(pk, entry, now=now):
+                left[pk] = "a letter is being sent"
+            covered |= erase_plan.people_of(pk)
         except erasing.CannotErase as error:
             left[pk] = error.obstacle.value
-            continue
-        erasing.write_down(erasure, now=now)
-        if not erasing.erase_here(erasure_id=erasure.pk, now=now):
-            left[pk] = "a letter is being sent"
-        covered |= erase_plan.people_of(pk)
+        except erasure_list.ListTrouble:
+            raise
+        except Exception as error:  # what ails one must not keep the others; only its kind: it may quote a row
+            left[pk] = type(error).__name__
     return left
+
+
+def _erase(pk: int, entry: Entry, *, now: datetime) -> bool:
+    """Says whether it is done here."""
+    erasure = erasing.ask(user_id=pk, by=None, now=now, again=entry)
+    erasing.write_down(erasure, now=now)
+    done = erasing.erase_here(erasure_id=erasure.pk, now=now)
+    return done or Erasure.objects.filter(pk=erasure.pk, erased_here_at__isnull=False).exists()
 
 
 def look_before_creating(*, now: datetime) -> int:

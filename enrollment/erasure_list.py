@@ -9,8 +9,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -18,6 +19,8 @@ from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 _SALT = "enrollment.erasure_list"
+# As it stands in the address of a certificate.
+_CODE = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 class ListTrouble(Exception):
@@ -26,9 +29,12 @@ class ListTrouble(Exception):
 
 @dataclass(frozen=True)
 class Entry:
+    """`under`: the name of the portal's key that its hashes were made with."""
+
     at: datetime
     code: str
     keys: Sequence[str]
+    under: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,11 @@ def keys_of_account(external_id: UUID) -> list[str]:
     return _hashes("account", str(external_id))
 
 
+def names_of_keys() -> list[str]:
+    """By which a line tells that it was written under a key that the portal does not have; the newest first."""
+    return [each[:16] for each in _hashes("name")]
+
+
 def _hashes(*facts: str) -> list[str]:
     secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     text = "\0".join(facts)
@@ -57,7 +68,8 @@ def _hashes(*facts: str) -> list[str]:
 def append(entry: Entry) -> None:
     """On the disk when it returns. One line of one process at a time; what an earlier one left half is closed first.
     The file has to be there: a new one in its place would hide that a disk is missing. Raises ListTrouble."""
-    told = {"at": entry.at.astimezone(UTC).isoformat(), "code": entry.code, "keys": list(entry.keys)}
+    at = entry.at.astimezone(UTC).isoformat()
+    told = {"at": at, "code": entry.code, "under": names_of_keys()[0], "keys": list(entry.keys)}
     try:
         file = os.open(_path(), os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         try:
@@ -97,11 +109,11 @@ def read() -> Iterator[Entry | Unreadable]:
 def _parsed(number: int, line: str) -> Entry | Unreadable:
     try:
         told = json.loads(line)
-        at, code, keys = datetime.fromisoformat(told["at"]), told["code"], told["keys"]
-    except (ValueError, LookupError, TypeError):
+        at, code, under, keys = datetime.fromisoformat(told["at"]), told["code"], told["under"], told["keys"]
+        known = at.tzinfo and _CODE.fullmatch(code) and all(isinstance(each, str) for each in [under, *keys])
+    except (ValueError, LookupError, TypeError, RecursionError):
         return Unreadable(number)
-    known = at.tzinfo and isinstance(code, str) and isinstance(keys, list) and all(isinstance(key, str) for key in keys)
-    return Entry(at, code, keys) if known else Unreadable(number)
+    return Entry(at, code, keys, under) if known and isinstance(keys, list) else Unreadable(number)
 
 
 def _path() -> str:

@@ -30,6 +30,8 @@ KEPT_FOR = timedelta(days=90)
 CALM = timedelta(seconds=30)
 CLOSED_THERE = "closed_there"
 _FIRST_WAIT = timedelta(seconds=5)
+# Of a notice about somebody who is erased: that it came, and its number, so that it counts once.
+_NOBODYS: dict[str, Any] = {"external_id": None, "remote_id": "", "course_code": "", "percent": None}
 
 Seen = ProviderAccount.Seen
 
@@ -96,17 +98,16 @@ def _settle(notice: ProviderNotice, *, now: datetime) -> None:
     """What it changes and its outcome are one transaction: no other system is asked."""
     try:
         with transaction.atomic():
-            outcome = _work(notice, now=now)
-            if not ProviderNotice.objects.publish(notice, due_at=None, outcome=outcome, trouble=""):
+            account = _account(notice)
+            outcome = Outcome.UNKNOWN if account is None else _work(account, notice, now=now)
+            forgotten = _NOBODYS if account is not None and account.must_be_erased else {}
+            if not ProviderNotice.objects.publish(notice, due_at=None, outcome=outcome, trouble="", **forgotten):
                 raise _Overtaken
     except _Overtaken:
         logger.warning("notice %s: somebody else has taken over, nothing is written", notice.pk)
 
 
-def _work(notice: ProviderNotice, *, now: datetime) -> Outcome:
-    account = _account(notice)
-    if account is None:
-        return Outcome.UNKNOWN
+def _work(account: ProviderAccount, notice: ProviderNotice, *, now: datetime) -> Outcome:
     if notice.kind == ProviderNotice.Kind.PROGRESS:
         return _note_progress(account, notice, now=now)
     if account.stuck_at is not None:

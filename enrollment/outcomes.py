@@ -78,7 +78,8 @@ def _publish_agreed(account: ProviderAccount, seen: Account | None, task: Task |
         "trouble": "",
         "answer": "",
         "told": task.told if task and account.must_be_active else "",
-        "erased_at": now if account.must_be_erased else None,
+        # The first time: a certificate tells it, and somebody may look again.
+        "erased_at": (account.erased_at or now) if account.must_be_erased else None,
     }
     if not _publish(account, due_at=None, now=now, **outcome):
         return

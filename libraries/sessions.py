@@ -15,17 +15,26 @@ _AT_ONCE = 500
 
 def forget(*, user_ids: Collection[int], texts: Collection[str]) -> None:
     """End the sessions of these people, and those in which nobody is signed in that hold one of these texts, as when a
-    code is waited for. From others' sessions, as of a librarian who looked for the person, that part is taken out."""
+    code is waited for. From others' sessions, as of a librarian who looked for the person, that part is taken out; one
+    that is written meanwhile is looked at again."""
     ids, mark = {str(pk) for pk in user_ids}, _mark(texts)
-    store = SessionStore()
     for row in Session.objects.iterator(chunk_size=_AT_ONCE):
-        data = store.decode(row.session_data)
-        kept = {name: value for name, value in data.items() if not mark.search(_plain(repr(value)))}
+        found: Session | None = row
+        while found is not None and not _forget(found, ids, mark):
+            found = Session.objects.filter(pk=row.pk).first()
+
+
+def _forget(row: Session, ids: Collection[str], mark: re.Pattern[str]) -> bool:
+    """Says whether the row is as it must be."""
+    store = SessionStore()
+    data = store.decode(row.session_data)
+    kept = {name: value for name, value in data.items() if not mark.search(_plain(repr(value)))}
+    if _is_of(data, ids) or (kept != data and SESSION_KEY not in data):
+        Session.objects.filter(pk=row.pk).delete()
+    elif kept != data:
         same = Session.objects.filter(pk=row.pk, session_data=row.session_data)
-        if _is_of(data, ids) or (kept != data and SESSION_KEY not in data):
-            Session.objects.filter(pk=row.pk).delete()
-        elif kept != data:
-            same.update(session_data=store.encode(kept))
+        return bool(same.update(session_data=store.encode(kept)))
+    return True
 
 
 def _is_of(data: dict[str, Any], ids: Collection[str]) -> bool:

@@ -186,6 +186,13 @@ def test_secrets_are_files() -> None:
     assert {secret for service in SERVICES.values() for secret in service.get("secrets", [])} == set(COMPOSE["secrets"])
 
 
+def test_earlier_keys_are_handed_to_each_of_our_processes() -> None:
+    """Or sessions end, and a restore brings everybody back who was erased under one of them."""
+    earlier = {"path": "secrets/earlier_keys.env", "required": False}
+
+    assert [name for name, service in OURS.items() if earlier not in service.get("env_file", [])] == []
+
+
 def test_every_secret_file_that_is_named_is_handed_over() -> None:
     for service in SERVICES.values():
         files = [value for name, value in service.get("environment", {}).items() if name.endswith("_FILE")]

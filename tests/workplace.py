@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from catalog.models import Programme
 from enrollment import history
-from enrollment.models import Enrollment, Event, ProviderAccount
+from enrollment.models import Difference, Enrollment, Event, ProviderAccount, ProviderNotice, Reconciliation
 from libraries.models import Institution, LibrarySystem, Roster, User
 from tests.factories import make_institution, make_library, make_member, make_programme
 
@@ -62,6 +62,8 @@ CANARIES = (
     "Kanariebib",
     "Kanariestad",
     "Geheim woord",
+    # What a provider says of the other's member: its id there.
+    "kanarie-4711",
 )
 
 
@@ -102,12 +104,31 @@ def _make_foreign(programme: Programme, institution: Institution) -> Enrollment:
     )
     make_member("kanarie.twee@example.test", programme=programme, library=library, number="99887766")
     history.record(Event.Kind.PRIORITY_GIVEN, now=timezone.now(), enrollment=cy, words="Geheim woord")
-    ProviderAccount.objects.create(
+    account = ProviderAccount.objects.create(
         user=cy.user,
         provider=programme.provider,
         must_be_active=True,
         due_at=timezone.now(),
         stuck_at=timezone.now(),
         trouble="name_taken",
+        remote_id="kanarie-4711",
     )
+    _tell_of(account)
     return cy
+
+
+def _tell_of(account: ProviderAccount) -> None:
+    """A comparison that found its account, and a notice about it."""
+    now = timezone.now()
+    run = Reconciliation.objects.create(provider=account.provider, asked_at=now, finished_at=now, listed=1, ours=1)
+    told = {"kind": "closed_there", "remote_id": account.remote_id, "repair": "agree"}
+    Difference.objects.create(reconciliation=run, account=account, **told)
+    ProviderNotice.objects.create(
+        provider=account.provider,
+        notice_id="msg_1",
+        kind="account.closed",
+        received_at=now,
+        occurred_at=now,
+        remote_id=account.remote_id,
+        outcome="stuck",
+    )

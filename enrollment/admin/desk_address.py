@@ -72,7 +72,8 @@ class DeskAddressAdmin(LookingUpAdmin):
         if not self.has_decide_permission(request):
             raise PermissionDenied
         needed = ("user", "card__library", "share__institution", "pool__programme__provider")
-        row = self.get_queryset(request).select_related(*needed).filter(pk=pk).first()
+        # Of who is erased there is nothing to prove, and nothing to take home.
+        row = self.get_queryset(request).select_related(*needed).filter(pk=pk, user__is_active=True).first()
         if row is None or not scoping.may_decide_on(person(request), row.share.institution_id):
             raise Http404
         assert isinstance(row, Enrollment)

@@ -25,7 +25,7 @@ class ProviderNotice(OwedWork):
     kind = models.CharField(_("what"), max_length=20, choices=Kind)
     received_at = models.DateTimeField(_("received"))
     occurred_at = models.DateTimeField(_("happened"))
-    # At least one of them says whose it is.
+    # At least one of them says whose it is, until the person is erased.
     external_id = models.UUIDField(_("our id"), null=True, blank=True)
     remote_id = models.CharField(_("the provider's id"), max_length=200, blank=True)
     course_code = models.CharField(_("course"), max_length=50, blank=True)

@@ -23,4 +23,7 @@ def certificate_of(code: str) -> tuple[Erasure, list[Place]] | None:
         return None
     found = ProviderAccount.objects.filter(user_id__in=erase_plan.people_of(erasure.user_id))
     rows = found.order_by("provider__name", "pk").values_list("provider__name", "erased_at")
-    return erasure, [Place(*row) for row in rows]
+    places = [Place(*row) for row in rows]
+    if any(place.erased_at is None for place in places):  # one may have been found there again
+        erasure.finished_at = None
+    return erasure, places

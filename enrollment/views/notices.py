@@ -28,6 +28,9 @@ from libraries.secrets import find_secret
 
 logger = logging.getLogger(__name__)
 
+# Of a length that may be read as a number.
+_MOST_DIGITS = 18
+
 # Only what is not signed counts, and what is signed is taken whatever was counted: the provider may share its address
 # with others.
 MOST_UNSIGNED, PERIOD = 600, timedelta(hours=1)
@@ -39,6 +42,8 @@ MOST_UNSIGNED, PERIOD = 600, timedelta(hours=1)
 def receive(request: HttpRequest, slug: str) -> HttpResponse:
     """503 without the database: then the provider sends it again."""
     try:
+        if not request.META.get("CONTENT_LENGTH") and "Transfer-Encoding" in request.headers:
+            return _answer(HTTPStatus.LENGTH_REQUIRED)
         body = _body(request)
         if body is None:
             return _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -53,7 +58,8 @@ def receive(request: HttpRequest, slug: str) -> HttpResponse:
 def _body(request: HttpRequest) -> bytes | None:
     """None where it is too large; then it is not read."""
     length = request.META.get("CONTENT_LENGTH") or "0"
-    return request.body if length.isdecimal() and int(length) <= notices.MOST_BYTES else None
+    says = length.isdecimal() and len(length) <= _MOST_DIGITS
+    return request.body if says and int(length) <= notices.MOST_BYTES else None
 
 
 def _receive(request: HttpRequest, slug: str, body: bytes, *, now: datetime) -> HttpResponse:

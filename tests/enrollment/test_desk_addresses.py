@@ -152,6 +152,16 @@ def test_address_of_somebody_elses_account_is_not_given_away(programme: Programm
     assert correction(ada, "cy@example.test", lin) == Obstacle.ADDRESS_TAKEN
 
 
+def test_account_that_is_closed_gets_no_address_any_more(programme: Programme, lin: User) -> None:
+    """Nobody proved that of somebody who was erased; and whoever was, stays so."""
+    ada = sign_up(programme, lin)
+    user = User.objects.get(pk=ada.user_id)
+    people.close(user)
+    people.forget(user)
+    assert correction(ada, "ada3@example.test", lin) == Obstacle.CLOSED
+    assert User.objects.get(pk=user.pk).email == f"erased-{user.pk}@invalid"
+
+
 def test_address_is_not_corrected_by_one_of_two_institutions(programme: Programme, lin: User) -> None:
     halle = make_institution("halle")
     ada = sign_up(programme, lin)

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 from django.utils import timezone
 
 from catalog.models import Programme
-from enrollment import applying, card_checking, erasing, merging
+from enrollment import applying, card_checking, erasing, erasing_again, merging
 from enrollment.models import Enrollment, Erasure, Letter, ProviderAccount
 from libraries.models import User
 from tests import backups, merges
@@ -182,9 +183,16 @@ def test_hashes_of_an_earlier_secret_key_are_found(ada: Enrollment, erasures: Pa
     erase(ada)
     backups.restore(backup)
     old, settings.SECRET_KEY = settings.SECRET_KEY, "another-" * 10
-    assert run("--dry-run")[1][1] == "there again, to be erased: 0"
+    for arguments in (("--dry-run",), ()):
+        status, printed, complained = run(*arguments)
+        assert (status, printed[1], complained) == (
+            1,
+            "there again, to be erased: 0",
+            ["lines that were written under another SECRET_KEY, and so lead to nobody: 1"],
+        )
     settings.SECRET_KEY_FALLBACKS = [old]
-    assert run("--dry-run")[1][1] == "there again, to be erased: 1"
+    status, printed, complained = run("--dry-run")
+    assert (status, printed[1], complained) == (0, "there again, to be erased: 1", [])
 
 
 def test_line_that_cannot_be_read_is_named_and_the_others_count(ada: Enrollment, erasures: Path) -> None:
@@ -208,6 +216,39 @@ def test_who_works_here_meanwhile_is_named_and_left(ada: Enrollment, erasures: P
     User.objects.filter(pk=ada.user_id).update(is_staff=True)
     status, printed, complained = run()
     assert (status, complained) == (1, [f"person {ada.user_id} is not erased: staff"])
+
+
+def test_one_that_cannot_be_erased_now_does_not_keep_the_others(
+    ada: Enrollment, programme: Programme, erasures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bo = make_member("kanarie.ada2@example.test", programme=programme, number="28599002", now=NOW)
+    User.objects.update(date_joined=NOW - timedelta(days=1))
+    backup = backups.dump()
+    erase(ada)
+    erase(bo)
+    backups.restore(backup)
+    real = erasing.ask
+
+    def busy(*, user_id: int, **named: Any) -> Erasure:
+        if user_id == ada.user_id:
+            raise OperationalError("lock timeout: kanarie.ada")
+        return real(user_id=user_id, **named)
+
+    monkeypatch.setattr(erasing, "ask", busy)
+    status, printed, complained = run()
+    assert (status, complained) == (1, [f"person {ada.user_id} is not erased: OperationalError"])
+    assert not User.objects.get(pk=bo.user_id).is_active
+    monkeypatch.undo()
+
+
+def test_who_was_erased_by_the_sweep_meanwhile_is_not_left(ada: Enrollment, erasures: Path) -> None:
+    """It may be run while the workers run."""
+    backup = backups.dump()
+    erase(ada)
+    backups.restore(backup)
+    found = erasing_again.look()
+    assert erasing_again.erase(found, now=LATER) == {}
+    assert erasing_again.erase(found, now=LATER) == {}
 
 
 def test_list_that_is_not_there_is_said(erasures: Path) -> None:

@@ -13,6 +13,7 @@ from catalog.models import Programme
 from enrollment import applying, card_checking, ending, erasing, history, merging
 from enrollment.erase_plan import Obstacle, people_of
 from enrollment.models import Enrollment, Erasure, Event, EventNote, Letter, ProviderAccount
+from enrollment.reports.certificate import certificate_of
 from libraries.models import Card, User
 from tests import merges
 from tests.erasures import LATER, erase_here, erasures, providers_obey, send_letters
@@ -262,6 +263,32 @@ def test_letter_that_is_being_sent_is_waited_for(ada: Enrollment, erasures: Path
     assert erasing.erase_due(now=late) == 0
     assert Letter.objects.publish(letter, due_at=None, sent_at=late)
     assert erasing.erase_due(now=late) == 1
+
+
+def test_letter_whose_sender_slept_past_its_lease_does_not_leave_any_more(ada: Enrollment, erasures: Path) -> None:
+    """Renewed right before it leaves; it would have gone out with the data in it, as one that was dropped."""
+    letter = Letter.objects.filter(user=ada.user).claim(now=NOW, lease=timedelta(seconds=45))
+    assert letter is not None
+    ask(ada)
+    assert not Letter.objects.renew(letter, now=LATER, lease=timedelta(seconds=45))
+    assert not Letter.objects.publish(letter, due_at=None, sent_at=LATER)
+    assert Letter.objects.get(pk=letter.pk).dropped_at == LATER
+
+
+def test_account_that_is_found_at_a_provider_again_makes_it_unfinished(ada: Enrollment, erasures: Path) -> None:
+    """As a repair leaves it."""
+    ask(ada)
+    erase_here()
+    providers_obey()
+    erasing.erase_due(now=LATER)
+    ProviderAccount.objects.update(erased_at=None, seen="unknown", seen_at=None, due_at=LATER)
+    found = certificate_of(Erasure.objects.get().code)
+    assert found is not None
+    assert (found[0].finished_at, found[1][0].erased_at) == (None, None)
+    assert (erasing.erase_due(now=LATER), Erasure.objects.get().finished_at) == (0, None)
+    later = LATER + timedelta(days=1)
+    providers_obey(later)
+    assert (erasing.erase_due(now=later), Erasure.objects.get().finished_at) == (1, later)
 
 
 def test_words_of_staff_go_and_the_events_stay(ada: Enrollment, erasures: Path) -> None:

@@ -55,6 +55,21 @@ def test_account_is_gone_at_the_platform_and_the_certificate_says_so(
     assert erased_events() == ["erased", "account_erased", "erased"]
 
 
+def test_look_after_it_was_erased_moves_no_date_of_the_certificate(
+    platform: RunningPlatform, ada: Enrollment, erasures: Path
+) -> None:
+    """As when the platform tells that the account was closed: by us."""
+    settle_all()
+    ask(ada)
+    erase_here()
+    settle_all(LATER)
+    later = LATER + timedelta(minutes=5)
+    ProviderAccount.objects.update(**ProviderAccount.debt(later))
+    settle_all(later)
+    account = ProviderAccount.objects.get()
+    assert (account.due_at, account.seen_at, account.erased_at) == (None, later, LATER)
+
+
 def test_platform_that_is_away_is_asked_until_it_has_none(
     platform: RunningPlatform, ada: Enrollment, erasures: Path
 ) -> None:

@@ -45,7 +45,14 @@ def test_line_that_a_crash_left_half_spoils_no_other(erasures: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["nonsense", "[]", "3", '{"at": "2026-07-03", "code": "x", "keys": []}', '{"at": 3}', "\x00"]
+    "line",
+    [
+        *("nonsense", "[]", "3", '{"at": "2026-07-03", "code": "x", "keys": []}', '{"at": 3}', "\x00", "[" * 100_000),
+        *(
+            f'{{"at": "2026-07-03T12:00:00Z", "code": "{code}", "keys": [], "under": ""}}'
+            for code in ("", "x" * 41, "a/b", "\\u0000")
+        ),
+    ],
 )
 def test_line_that_is_none_of_ours_is_named_by_its_number(line: str, erasures: Path) -> None:
     erasures.write_text(f"\n{line}\n")
@@ -131,7 +138,8 @@ def test_line_holds_keyed_hashes_alone_and_is_written_once(db: None, erasures: P
         erasing.erase_due(now=LATER)
     (line,) = erasures.read_text().splitlines()
     told = json.loads(line)
-    assert told == {"at": LATER.isoformat(), "code": erasure.code, "keys": told["keys"]}
+    told_of_key = {"under": erasure_list.names_of_keys()[0]}
+    assert told == {"at": LATER.isoformat(), "code": erasure.code, "keys": told["keys"], **told_of_key}
     assert [len(key) for key in told["keys"]] == [64]
 
 

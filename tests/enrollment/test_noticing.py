@@ -279,6 +279,20 @@ def test_notice_about_nobody_of_ours_is_done_with(ada: Enrollment) -> None:
     assert work() == ["unknown"] * 3
 
 
+@pytest.mark.parametrize("kind", [CLOSED, CHANGED, PROGRESS])
+def test_notice_of_an_account_that_is_erased_keeps_nothing_of_whose_it_is(ada: Enrollment, kind: str) -> None:
+    """Our own erasing may be told, after all else that was told has been forgotten."""
+    account = account_of(ada)
+    erased = {"seen": Seen.ABSENT, "must_be_active": False, "must_be_erased": True, "erased_at": NOW}
+    ProviderAccount.objects.update(**erased)
+    tell(account, kind)
+    work()
+    kept = ProviderNotice.objects.get()
+    assert (kept.external_id, kept.remote_id, kept.course_code, kept.percent) == (None, "", "", None)
+    tell(account, kind, number=kept.notice_id)
+    assert ProviderNotice.objects.get().external_id is None
+
+
 def test_another_provider_tells_nothing_of_an_account(ada: Enrollment) -> None:
     account = account_of(ada)
     account.provider = make_provider("other")
@@ -324,9 +338,9 @@ def test_whoever_lost_the_lease_changes_nothing(ada: Enrollment, monkeypatch: py
     tell(account_of(ada), CLOSED)
     slow = noticing._work
 
-    def taken_over(notice: ProviderNotice, *, now: datetime) -> noticing.Outcome:
+    def taken_over(account: ProviderAccount, notice: ProviderNotice, *, now: datetime) -> noticing.Outcome:
         ProviderNotice.objects.update(lease_token=uuid4())
-        return slow(notice, now=now)
+        return slow(account, notice, now=now)
 
     monkeypatch.setattr(noticing, "_work", taken_over)
     assert noticing.settle_next(now=lambda: LATER)

@@ -55,3 +55,20 @@ def test_without_any_text_only_the_persons_own_end() -> None:
     key = keep(**{SESSION_KEY: "8"}, value="")
     sessions.forget(user_ids=[7], texts=[])
     assert left(key) == {SESSION_KEY: "8", "value": ""}
+
+
+def test_session_that_is_written_meanwhile_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By whoever is at work with it: what they had before is not left in it, and what they have now is kept."""
+    key = keep(**{SESSION_KEY: "8"}, search="2100")
+    real, turns = SessionStore.encode, iter([True])
+
+    def encode(self: SessionStore, data: dict[str, Any]) -> str:
+        if next(turns, False):
+            work = SessionStore(key)
+            work["since"] = "stays"
+            work.save()
+        return str(real(self, data))
+
+    monkeypatch.setattr(SessionStore, "encode", encode)
+    sessions.forget(user_ids=[7], texts=TEXTS)
+    assert left(key) == {SESSION_KEY: "8", "since": "stays"}

@@ -27,13 +27,16 @@ class Command(BaseCommand):
             left = len(found.again) if options["dry_run"] else self._erase(found)
         except erasure_list.ListTrouble as error:
             raise CommandError(f"the list of erasures (ERASURE_LIST) cannot be used: {error}") from None
-        if found.unreadable or (left and not options["dry_run"]):
+        if found.unreadable or found.foreign or (left and not options["dry_run"]):
             sys.exit(1)
 
     def _tell(self, found: erasing_again.Found) -> None:
         self.stdout.write(f"on the list: {found.entries}")
         for number in found.unreadable:
             self.stderr.write(f"line {number} of the list cannot be read")
+        if found.foreign:
+            told = "lines that were written under another SECRET_KEY, and so lead to nobody"
+            self.stderr.write(f"{told}: {found.foreign}")
         self.stdout.write(f"there again, to be erased: {len(found.again)}")
         unlooked = ProviderAccount.objects.filter(first_claimed_at=None).count()
         self.stdout.write(f"accounts that would be opened without a look: {unlooked}")

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from enrollment import ending
 from enrollment.models import Enrollment, Erasure, Event, ProviderAccount
+from libraries import people
 from libraries.models import StaffRole, User
 from tests.factories import NOW, make_coordinator, make_librarian, make_library, make_member, make_programme, make_staff
 from tests.workplace import Scene, make_scene, sign_in
@@ -66,6 +67,18 @@ def test_something_else_than_what_was_shown_is_shown_once_more(lin: Client, scen
     ending.give_back(enrollment_id=scene.ada.pk, by=scene.ada.user, now=NOW)
     page = lin.post(address(scene.ada), {"expected": shown, "reason": "asked_at_desk"})
     assert (page.context["overtaken"], Erasure.objects.count()) == (True, 0)
+
+
+@pytest.mark.parametrize("name", ["address", "sheet"])
+def test_who_is_erased_has_no_business_at_the_desk_any_more(name: str, lin: Client, scene: Scene) -> None:
+    """Their address counts as one that nobody has proved."""
+    people.close(scene.ada.user)
+    people.forget(scene.ada.user)
+    there = reverse(f"admin:enrollment_enrollment_{name}", args=[scene.ada.pk])
+    posts = ({"action": "correct", "email": "ada3@example.test"}, {"action": "send"}, {"action": "later"})
+    answers = [lin.get(there), *(lin.post(there, told) for told in posts)]
+    assert [answer.status_code for answer in answers] == [404] * 4
+    assert User.objects.get(pk=scene.ada.user_id).email == f"erased-{scene.ada.user_id}@invalid"
 
 
 def test_another_institutions_person_is_not_there(lin: Client, scene: Scene) -> None:

@@ -13,7 +13,18 @@ from django.test import Client
 from django.urls import reverse
 
 from catalog.models import Provider
-from enrollment.models import Enrollment, Event, Letter, ProviderAccount, SeatPool, Share
+from enrollment import erasing, stuck
+from enrollment.models import (
+    Difference,
+    Enrollment,
+    Event,
+    Letter,
+    ProviderAccount,
+    ProviderNotice,
+    Reconciliation,
+    SeatPool,
+    Share,
+)
 from libraries.models import Card, Institution, Library, LibrarySystem, Roster, RosterEntry, StaffRole, User
 from tests.factories import make_coordinator, make_librarian, make_library, make_staff
 from tests.workplace import CANARIES, Scene, make_scene, sign_in
@@ -31,6 +42,8 @@ def lin(scene: Scene) -> Client:
     return sign_in(make_librarian(scene.own))
 
 
+DECISIONS = ("repair", "leave", "trust")
+REMEDIES = ("try_again", "give_up", "mark_done")
 # The pages of one application.
 SINGLE = ("act", "merge", "erase", "card", "look_up", "address", "sheet")
 
@@ -53,6 +66,9 @@ def addresses() -> Iterator[str]:
         yield reverse("admin:libraries_librarysystem_test", args=[pk])
     for pk in Provider.objects.values_list("pk", flat=True):
         yield from (reverse(f"admin:catalog_provider_{page}", args=[pk]) for page in ("test", "try_now"))
+        yield reverse("admin:enrollment_reconciliation_compare", args=[pk])
+    for pk in Reconciliation.objects.values_list("pk", flat=True):
+        yield from (reverse("admin:enrollment_reconciliation_decide", args=[pk, what]) for what in DECISIONS)
     for pool in SeatPool.objects.all():
         yield from (reverse(f"admin:enrollment_seatpool_{page}", args=[pool.pk]) for page in ("cap", "close", "reopen"))
     for pk in ProviderAccount.objects.values_list("pk", flat=True):
@@ -188,17 +204,14 @@ def forged(scene: Scene) -> Iterator[tuple[str, dict[str, Any]]]:
         yield reverse("admin:libraries_librarysystem_test", args=[system]), {"kind": "sip2", "number": "1", "pin": "1"}
     for page in ("test", "try_now"):
         yield reverse(f"admin:catalog_provider_{page}", args=[scene.programme.provider_id]), {}
+    yield from forged_of_providers(scene)
     pool = scene.programme.pool.pk
     yield reverse("admin:enrollment_seatpool_cap", args=[pool]), {"cap": "50", "reason": "More.", "apply": "yes"}
-    account = ProviderAccount.objects.get(user=scene.cy.user).pk
-    yield reverse("admin:enrollment_provideraccount_remedy", args=[account, "try_again"]), {}
     letters = reverse("admin:enrollment_letter_changelist")
     for letter in Letter.objects.filter(user=scene.cy.user).values_list("pk", flat=True):
         for remedy in ("try_again", "give_up"):
             yield reverse("admin:enrollment_letter_remedy", args=[letter, remedy]), {}
             yield letters, {"action": remedy, "_selected_action": str(letter), "index": "0"}
-    accounts = reverse("admin:enrollment_provideraccount_changelist")
-    yield accounts, {"action": "try_again", "_selected_action": str(account), "index": "0"}
     for model in admin.site._registry:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         for each in model._default_manager.values_list("pk", flat=True):
@@ -208,6 +221,26 @@ def forged(scene: Scene) -> Iterator[tuple[str, dict[str, Any]]]:
             )
             yield reverse(f"{name}_delete", args=[each]), {"post": "yes"}
         yield reverse(f"{name}_add"), {"institution": str(scene.foreign.pk), "name": "Mine", "email": "me@example.test"}
+
+
+def forged_of_providers(scene: Scene) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Also with what a preview would have shown."""
+    account, accounts = ProviderAccount.objects.get(user=scene.cy.user).pk, "admin:enrollment_provideraccount"
+    seen = {"expected": stuck.foresee([account]).fingerprint}
+    for remedy in REMEDIES:
+        yield reverse(f"{accounts}_remedy", args=[account, remedy]), seen
+        yield (
+            reverse(f"{accounts}_changelist"),
+            {"action": remedy, "_selected_action": str(account), "index": "0", **seen},
+        )
+    yield reverse("admin:enrollment_reconciliation_compare", args=[scene.programme.provider_id]), {}
+    [difference], [run] = Difference.objects.all(), Reconciliation.objects.filter(differences__isnull=False)
+    for what in DECISIONS:
+        address = reverse("admin:enrollment_reconciliation_decide", args=[run.pk, what])
+        yield from ((address, told) for told in ({"difference": difference.pk}, {"kind": difference.kind, "sure": "1"}))
+    plan = erasing.preview(user_id=scene.cy.user_id, by=scene.cy.user)
+    wish = {"expected": plan.fingerprint, "reason": "asked_at_desk"}
+    yield reverse("admin:enrollment_enrollment_erase", args=[scene.cy.pk]), wish
 
 
 def roster_for(institution: Institution) -> dict[str, Any]:
@@ -255,7 +288,7 @@ def test_operator_decides_about_no_cards(scene: Scene) -> None:
 
 def test_superuser_cannot_write_by_hand_what_operations_decide(scene: Scene) -> None:
     root = sign_in(User.objects.create_superuser("root@example.test"))
-    guarded = (Enrollment, SeatPool, Share, ProviderAccount, Letter, Event, Roster)
+    guarded = (Enrollment, SeatPool, Share, ProviderAccount, ProviderNotice, Letter, Event, Roster)
     for model in guarded:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         if model is not SeatPool:  # opened by an operation, see test_pools

@@ -223,11 +223,18 @@ class Broken(io.RawIOBase):
         raise OSError("the line broke")
 
 
-@pytest.mark.parametrize("length", [str(64 * 1024 + 1), "1" + "0" * 30, "-1", "many"])
+@pytest.mark.parametrize("length", [str(64 * 1024 + 1), "1" + "0" * 30, "9" * 5000, "-1", "many"])
 def test_what_is_too_large_is_not_read(length: str) -> None:
     extra: dict[str, Any] = {"CONTENT_LENGTH": length, "wsgi.input": Unread()}
     answer: Any = Client().post(ADDRESS, "", content_type="application/json", **extra)
     assert answer.status_code == 413
+
+
+def test_whoever_does_not_say_how_much_comes_is_asked_to() -> None:
+    """Nothing of it is read, so that its signature would never fit."""
+    extra: dict[str, Any] = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": Unread()}
+    answer: Any = Client().post(ADDRESS, "", content_type="application/json", **extra)
+    assert answer.status_code == 411
 
 
 def test_line_that_breaks_is_nobodys_error() -> None:
