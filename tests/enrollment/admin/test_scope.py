@@ -11,10 +11,21 @@ from django.contrib import admin
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from catalog.models import Provider
-from enrollment.models import Enrollment, Event, Letter, ProviderAccount, SeatPool, Share
+from enrollment.models import (
+    Difference,
+    Enrollment,
+    Event,
+    Letter,
+    ProviderAccount,
+    Reconciliation,
+    SeatPool,
+    Share,
+)
 from libraries.models import Card, Institution, Library, LibrarySystem, Roster, RosterEntry, StaffRole, User
+from tests import provider_scenes
 from tests.factories import make_coordinator, make_librarian, make_library, make_staff
 from tests.workplace import CANARIES, Scene, make_scene, sign_in
 
@@ -23,7 +34,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def scene() -> Scene:
-    return make_scene()
+    scene = make_scene()
+    provider_scenes.make_disagreeing(ProviderAccount.objects.get(user=scene.cy.user), now=timezone.now())
+    return scene
 
 
 @pytest.fixture
@@ -32,6 +45,7 @@ def lin(scene: Scene) -> Client:
 
 
 # The pages of one application.
+DECIDE = "admin:enrollment_reconciliation_decide"
 SINGLE = ("act", "merge", "erase", "card", "look_up", "address", "sheet")
 
 
@@ -53,6 +67,9 @@ def addresses() -> Iterator[str]:
         yield reverse("admin:libraries_librarysystem_test", args=[pk])
     for pk in Provider.objects.values_list("pk", flat=True):
         yield from (reverse(f"admin:catalog_provider_{page}", args=[pk]) for page in ("test", "try_now"))
+        yield reverse("admin:enrollment_reconciliation_compare", args=[pk])
+    for pk in Reconciliation.objects.values_list("pk", flat=True):
+        yield from (reverse(DECIDE, args=[pk, what]) for what in ("repair", "leave", "trust"))
     for pool in SeatPool.objects.all():
         yield from (reverse(f"admin:enrollment_seatpool_{page}", args=[pool.pk]) for page in ("cap", "close", "reopen"))
     for pk in ProviderAccount.objects.values_list("pk", flat=True):
@@ -188,6 +205,13 @@ def forged(scene: Scene) -> Iterator[tuple[str, dict[str, Any]]]:
         yield reverse("admin:libraries_librarysystem_test", args=[system]), {"kind": "sip2", "number": "1", "pin": "1"}
     for page in ("test", "try_now"):
         yield reverse(f"admin:catalog_provider_{page}", args=[scene.programme.provider_id]), {}
+    yield reverse("admin:enrollment_reconciliation_compare", args=[scene.programme.provider_id]), {}
+    for difference in Difference.objects.all():
+        for what in ("repair", "leave"):
+            address = reverse(DECIDE, args=[difference.reconciliation_id, what])
+            yield address, {"difference": str(difference.pk)}
+            yield address, {"kind": difference.kind, "sure": "yes"}
+        yield reverse(DECIDE, args=[difference.reconciliation_id, "trust"]), {}
     pool = scene.programme.pool.pk
     yield reverse("admin:enrollment_seatpool_cap", args=[pool]), {"cap": "50", "reason": "More.", "apply": "yes"}
     account = ProviderAccount.objects.get(user=scene.cy.user).pk
