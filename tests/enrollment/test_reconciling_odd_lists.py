@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from catalog.models import Provider
-from catalog.provider.client import Account
+from catalog.provider.client import Account, Page
 from enrollment import agreeing, comparing, reconciling, repairing
 from enrollment.models import Difference, Letter, ListedAccount, ProviderAccount, Reconciliation
 from enrollment.repairing import CannotDecide, Obstacle
@@ -117,6 +117,21 @@ def test_list_that_is_not_whole_is_doubted_and_repaired_by_nobody(
     assert run.differences.filter(kind="only_here").exists()
     assert (refusal(run, mo), ProviderAccount.objects.owed().count()) == (Obstacle.DOUBTED, 0)
     assert list(Letter.objects.values_list("kind", "user_id", "reason")) == [("lists_disagree", mo.pk, "cut_short")]
+
+
+def test_list_without_an_end_that_names_no_number_is_doubted(
+    accounts: list[ProviderAccount], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Endless:
+        has_list = True
+
+        def page(self, after: str | None) -> Page:
+            listed = Account(accounts[0].remote_id, str(accounts[0].external_id), None, None, None, None, active=True)
+            return Page([listed], "on", None)
+
+    monkeypatch.setattr(reconciling, "MOST_PARTS", 3)
+    monkeypatch.setattr(reconciling, "_client", lambda run, secret_of, now: Endless())
+    assert compare_with()[0].doubt == Doubt.CUT_SHORT
 
 
 def test_empty_list_is_doubted_though_it_says_that_it_is_whole(accounts: list[ProviderAccount], mo: User) -> None:
