@@ -98,10 +98,10 @@ def _command(path: str) -> None:
     from django.core.management import call_command
 
     call_command("import_roster", SLUG, path, stderr=StringIO())
-    print(_peak_of_this_process())
+    print(peak_of_this_process())
 
 
-def _peak_of_this_process() -> float:
+def peak_of_this_process() -> float:
     """Linux counts the parent's memory into ru_maxrss; its own high water mark begins anew with the program."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")

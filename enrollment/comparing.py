@@ -54,7 +54,7 @@ _DIFFERENCES = f"""{_SIDES}, adopted AS MATERIALIZED (
     SELECT known.id, known.settled, listed.remote_id FROM known JOIN listed USING (remote_id)
     WHERE known.remote_id <> '' AND listed.external_id <> known.external_id
 ), plain AS MATERIALIZED (
-    SELECT * FROM known WHERE settled AND id NOT IN (SELECT id FROM adopted)
+    SELECT * FROM known WHERE settled AND NOT EXISTS (SELECT FROM adopted WHERE adopted.id = known.id)
 ), paired AS (
     SELECT plain.id, listed.remote_id, concat_ws(' ',
             CASE WHEN listed.email_hash NOT IN ('', plain.email_hash) THEN 'email' END,
@@ -88,21 +88,25 @@ _DIFFERENCES = f"""{_SIDES}, adopted AS MATERIALIZED (
 INSERT INTO enrollment_difference (reconciliation_id, kind, account_id, remote_id, fields, repair, state)
 SELECT %(run)s, kind, account_id, remote_id, fields, repair, 'open' FROM found ORDER BY kind, account_id, remote_id
 """
+# How many accounts are left at each step, the planner can only guess; where it guesses a single one, it goes through
+# the whole list for each account. Hashes and sorted sides stay good whatever comes.
+_NO_LOOPS, _LOOPS = "SET LOCAL enable_nestloop = off", "SET LOCAL enable_nestloop = DEFAULT"
 _COUNTS = f"""{_SIDES}
 SELECT (SELECT count(*) FROM listed), count(*) FILTER (WHERE is_there), count(*) FILTER (WHERE must_be_active),
     count(*) FILTER (WHERE is_there AND coalesce(first_claimed_at < %(since)s, true)),
-    count(*) FILTER (WHERE erased_at >= %(since)s)
-FROM known CROSS JOIN LATERAL (
-    SELECT known.external_id IN (SELECT external_id FROM listed) AS is_there
-) AS place
-WHERE settled OR is_there
+    count(*) FILTER (WHERE erased_at >= %(since)s AND NOT is_there)
+FROM (
+    SELECT known.*, there.external_id IS NOT NULL AS is_there
+    FROM known LEFT JOIN (SELECT DISTINCT external_id FROM listed) AS there USING (external_id)
+) AS known
+WHERE settled OR is_there OR erased_at >= %(since)s
 """
 
 
 @dataclass(frozen=True)
 class Counts:
     """`ours` of the list's accounts are; `open_here` must be open; `kept` of ours were there before the last comparison
-    as well, since which so many were erased."""
+    as well, since which so many were `erased`."""
 
     listed: int
     ours: int
@@ -139,7 +143,9 @@ def write_differences(run: Reconciliation, *, began: datetime) -> None:
     Difference.objects.filter(reconciliation=run).delete()
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE enrollment_listedaccount")
+        cursor.execute(_NO_LOOPS)
         cursor.execute(_DIFFERENCES, _sides(run, began))
+        cursor.execute(_LOOPS)
 
 
 def count(run: Reconciliation, *, began: datetime, since: datetime) -> Counts:

@@ -191,7 +191,8 @@ def _conclude(run: Reconciliation, read: _Read, *, now: datetime) -> None:
         _hold(run, now)
         comparing.write_differences(run, began=read.began)
         last = last_trusted(run.provider_id)
-        since = last.asked_at if last else datetime.min.replace(tzinfo=UTC)
+        # It may have been asked for long before it could be made.
+        since = (last and last.finished_at) or datetime.min.replace(tzinfo=UTC)
         counts = comparing.count(run, began=read.began, since=since)
         doubt = _doubt(run, read, counts, last)
         outcome = {"finished_at": now, "listed": counts.listed, "ours": counts.ours, "doubt": doubt, "trouble": ""}

@@ -77,6 +77,21 @@ def make_compared(provider: Provider, *, now: datetime) -> None:
         )
 
 
+def make_disagreeing(account: Account, *, now: datetime) -> Reconciliation:
+    """A comparison that found every kind of difference, all of this account; and an older one that is doubted."""
+    account.provider.reconciliations.create(asked_at=now, finished_at=now, listed=700, ours=650, doubt="shrunk")
+    run = account.provider.reconciliations.create(asked_at=now, finished_at=now, listed=1412, ours=1398)
+    for kind in Difference.Kind:
+        repair = "look" if kind in ("two_there", "adopted") else "erase" if kind == "only_there" else "agree"
+        rows = [
+            Difference(reconciliation=run, kind=kind, repair=repair, account=account, remote_id=str(uuid4()))
+            for _ in range(3)
+        ]
+        Difference.objects.bulk_create(rows)
+    run.differences.filter(kind="other_data").update(fields="email name id")
+    return run
+
+
 def make_down(provider: Provider, *, now: datetime) -> None:
     since = now - timedelta(hours=2)
     set_line(

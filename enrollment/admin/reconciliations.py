@@ -32,7 +32,7 @@ class ReconciliationAdmin(ScopedAdmin):
 
     institution_path = ""
     viewers = CENTRAL
-    list_display = ("asked_at", "provider", "how_it_stands", "listed", "ours")
+    list_display = ("asked_at", "provider", "how_it_stands", "to_decide", "on_the_list", "of_ours")
     list_filter = (("provider", ScopedRelatedFilter),)
     list_select_related = ("provider",)
     ordering = ("-asked_at", "-pk")
@@ -41,6 +41,21 @@ class ReconciliationAdmin(ScopedAdmin):
     @admin.display(description=gettext_lazy("how it stands"))
     def how_it_stands(self, row: Reconciliation) -> str:
         return str(differences.standing(row))
+
+    @admin.display(description=gettext_lazy("still to be decided"))
+    def to_decide(self, row: Reconciliation) -> int | None:
+        return row.to_decide if row.finished_at else None  # type: ignore[attr-defined]
+
+    @admin.display(description=gettext_lazy("accounts on the list"), ordering="listed")
+    def on_the_list(self, row: Reconciliation) -> int | None:
+        return row.listed if row.finished_at else None
+
+    @admin.display(description=gettext_lazy("of which ours"), ordering="ours")
+    def of_ours(self, row: Reconciliation) -> int | None:
+        return row.ours if row.finished_at else None
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Reconciliation]:
+        return differences.with_open_counts(super().get_queryset(request))
 
     def get_urls(self) -> list[Any]:
         compare, decide = self.admin_site.admin_view(self.compare_view), self.admin_site.admin_view(self.decide_view)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
@@ -91,6 +92,13 @@ def standing(run: Reconciliation) -> Text:
     if run.is_trusted:
         return _("finished")
     return format_lazy(_("not trusted: {why}"), why=run.get_doubt_display())
+
+
+def with_open_counts(runs: QuerySet[Reconciliation]) -> QuerySet[Reconciliation]:
+    """With `to_decide`: how many of its differences nobody has decided about. Of old ones nobody need any more."""
+    mine = Difference.objects.filter(reconciliation=OuterRef("pk"), state=State.OPEN).order_by()
+    number = mine.values("reconciliation").annotate(number=Count("pk")).values("number")
+    return runs.annotate(to_decide=Coalesce(Subquery(number), 0))
 
 
 def trouble(run: Reconciliation) -> Text:

@@ -14,7 +14,7 @@ from enrollment.models import Reconciliation
 from tests.factories import NOW, make_provider
 
 pytestmark = pytest.mark.django_db
-PART = 50
+PART = 200
 
 
 class LongList:
@@ -52,4 +52,4 @@ def peak_of(parts: int, monkeypatch: pytest.MonkeyPatch) -> int:
 
 def test_memory_does_not_grow_with_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
     peak_of(2, monkeypatch)  # what is loaded once
-    assert peak_of(40, monkeypatch) < 2 * peak_of(4, monkeypatch)
+    assert peak_of(30, monkeypatch) < 2 * peak_of(3, monkeypatch)

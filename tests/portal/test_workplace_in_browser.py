@@ -8,7 +8,7 @@ from django.utils import timezone
 from playwright.sync_api import ConsoleMessage, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from enrollment.models import ProviderAccount
+from enrollment.models import ProviderAccount, Reconciliation
 from libraries.cards.checks import Answer, Outcome, Step, StepName, Trouble, Walk
 from libraries.models import User
 from tests import provider_scenes
@@ -25,6 +25,7 @@ WIDTHS = (1280, 360)
 def scene() -> Scene:
     scene = make_scene()
     provider_scenes.make_busy(scene.programme.provider, now=timezone.now())
+    provider_scenes.make_disagreeing(ProviderAccount.objects.get(user=scene.cy.user), now=timezone.now())
     return scene
 
 
@@ -62,6 +63,10 @@ def pages_of(scene: Scene) -> list[str]:
         reverse("admin:enrollment_seatpool_close", args=[scene.programme.pool.pk]),
         reverse("admin:enrollment_seatpool_reopen", args=[scene.programme.pool.pk]),
         reverse("admin:enrollment_provideraccount_change", args=[account.pk]),
+        *(
+            reverse("admin:enrollment_reconciliation_change", args=[run])
+            for run in Reconciliation.objects.order_by("-pk").values_list("pk", flat=True)[:2]
+        ),
     ]
 
 
@@ -171,4 +176,27 @@ def test_coordinator_puts_two_accounts_together(page: Page, live_server: LiveSer
     page.get_by_label("How do you know").fill("Came to the desk with the card.")
     page.get_by_role("button", name="Put the two together").click()
     assert page.locator(".messagelist").inner_text() == "The two accounts are one now."
+    assert said == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_coordinator_repairs_all_of_a_kind_and_leaves_one(
+    page: Page, live_server: LiveServer, scene: Scene, width: int
+) -> None:
+    account = ProviderAccount.objects.filter(user=scene.cy.user)
+    account.update(must_be_active=True, due_at=None, stuck_at=None, seen="unknown", seen_at=None)
+    said = go_in(page, live_server, make_coordinator())
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"{live_server.url}/en/admin/enrollment/reconciliation/")
+    page.locator("#result_list tbody th a").first.click()
+    page.locator("article", has_text="Closed there").get_by_role("button", name="Repair all 3…").click()
+    assert page.locator(".lead").inner_text().endswith("This is done for 3 accounts.")
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    page.get_by_role("button", name="Yes, repair them").click()
+    assert page.locator(".messagelist").inner_text() == "3 differences are being repaired."
+    assert account.get().due_at is not None
+    page.locator("article", has_text="Taken over by somebody else").get_by_role("link").click()
+    page.locator("tbody").get_by_role("button", name="Leave").first.click()
+    assert page.locator(".messagelist").inner_text() == "1 difference is left as it is."
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
     assert said == []

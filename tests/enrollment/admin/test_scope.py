@@ -11,6 +11,7 @@ from django.contrib import admin
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from catalog.models import Provider
 from enrollment import erasing, stuck
@@ -26,6 +27,7 @@ from enrollment.models import (
     Share,
 )
 from libraries.models import Card, Institution, Library, LibrarySystem, Roster, RosterEntry, StaffRole, User
+from tests import provider_scenes
 from tests.factories import make_coordinator, make_librarian, make_library, make_staff
 from tests.workplace import CANARIES, Scene, make_scene, sign_in
 
@@ -34,7 +36,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def scene() -> Scene:
-    return make_scene()
+    scene = make_scene()
+    provider_scenes.make_disagreeing(ProviderAccount.objects.get(user=scene.cy.user), now=timezone.now())
+    return scene
 
 
 @pytest.fixture
