@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +15,14 @@ from tests.journeys.test_main_job import LIBRARY, MO, NADIA, confirm_card
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PROVIDER = "SkillsTown"
+
+
+@pytest.fixture
+def down(demo: Demo) -> Iterator[None]:
+    """Until the journey brings it back, and in any case for the journeys after it."""
+    demo.at_platform("POST", "/faults", {"kind": "down"})
+    yield
+    demo.at_platform("POST", "/faults", {"clear": True})
 
 
 def close_without_a_word(demo: Demo, account: dict[str, Any]) -> None:
@@ -32,8 +41,8 @@ def finds_it_down(staff: Staff) -> bool:
     return staff.page.get_by_role("button", name="Try now").count() == 1
 
 
+@pytest.mark.usefixtures("down")
 def test_provider_comes_back_and_agrees(demo: Demo, browser: Browser, complaints: list[str]) -> None:
-    demo.at_platform("POST", "/faults", {"kind": "down"})
     nadia, ada = Staff(demo, browser, complaints), Member(demo, browser, complaints, "Ada")
     ada.applies(library=LIBRARY)
     ada.reads("A place is held for you")
