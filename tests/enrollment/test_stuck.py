@@ -151,4 +151,4 @@ def test_timeline_tells_why_it_was_given_up(refused: Enrollment, mo: User) -> No
     stuck.give_up(account_of(refused).pk, by=mo, now=NOW)
     with translation.override("en"):
         lines = {line.what: line.why for line in timeline.timeline(refused)}
-    assert "it has reached the number that was agreed" in lines[str(Event.Kind.ACCOUNT_GIVEN_UP.label)]
+        assert "it has reached the number that was agreed" in lines[str(Event.Kind.ACCOUNT_GIVEN_UP.label)]
