@@ -87,8 +87,10 @@ def _publish_agreed(account: ProviderAccount, seen: Account | None, task: Task |
     if account.is_ready:
         tell_ready(account, now=now)
     elif not account.must_be_active and account.due_at is None and account.seen != before:
-        kind = Event.Kind.ACCOUNT_ERASED if account.must_be_erased else Event.Kind.ACCOUNT_CLOSED
-        record_latest(account, kind, now=now)
+        if account.must_be_erased:
+            record_latest(account, Event.Kind.ACCOUNT_ERASED, now=now)
+        elif seen is not None or before != Seen.UNKNOWN:  # else there never was one to close
+            record_latest(account, Event.Kind.ACCOUNT_CLOSED, now=now)
 
 
 def _looked(seen: Account | None, now: datetime) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class AccountAdmin(StuckAdmin):
         "give_up": Remedy(_("Give up and free the place…"), "x", stuck.give_up, _given_up, _ask_before_giving_up),
         "mark_done": Remedy(_("Mark as done by hand"), "check", stuck.mark_done, _marked),
     }
-    list_display = ("account", "provider", "must_be_active", "seen", "seen_at", "attempts", "stuck_at", "went_wrong")
+    list_display = ("account", "went_wrong", "stuck_at", "seen", "must_be_active", "attempts", "provider")
     list_filter = (StuckFilter, TroubleFilter, "seen", ("provider", ScopedRelatedFilter))
     list_select_related = ("provider",)
     ordering = ("-stuck_at", "-pk")

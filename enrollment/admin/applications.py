@@ -94,7 +94,8 @@ class ApplicationAdmin(DeskAdmin):
 
     @admin.display(description=_("member"), ordering="user__last_name")
     def member(self, row: Enrollment) -> str:
-        return row.user.full_name or row.user.email
+        """Who was erased has neither a name nor an address that says anything."""
+        return row.user.full_name or (row.user.email if row.user.is_active else str(_("erased")))
 
     @admin.display(description=_("card number"), ordering="card__number")
     def number(self, row: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -30,17 +30,26 @@ def decide(request: HttpRequest, run: Reconciliation, what: str, **which: Any) -
     except CannotDecide as refused:
         messages.error(request, refused.obstacle.label)
         return
-    for number, texts in ((decided.done, _DONE[what]), (decided.gone, _GONE)):
+    for number, told in ((decided.done, _DONE[what]), (decided.gone, _gone)):
         if number:
-            messages.success(request, ngettext(*texts, number) % {"count": number})
+            messages.success(request, told(number) % {"count": number})
     tasks.ring()
 
 
-_DONE = {
-    "repair": ("%(count)d difference is being repaired.", "%(count)d differences are being repaired."),
-    "leave": ("%(count)d difference is left as it is.", "%(count)d differences are left as they are."),
-}
-_GONE = (
-    "%(count)d was no longer so, and nothing was done about it.",
-    "%(count)d were no longer so, and nothing was done about them.",
-)
+def _repaired(count: int) -> str:
+    return ngettext("%(count)d difference is being repaired.", "%(count)d differences are being repaired.", count)
+
+
+def _left(count: int) -> str:
+    return ngettext("%(count)d difference is left as it is.", "%(count)d differences are left as they are.", count)
+
+
+def _gone(count: int) -> str:
+    return ngettext(
+        "%(count)d was no longer so, and nothing was done about it.",
+        "%(count)d were no longer so, and nothing was done about them.",
+        count,
+    )
+
+
+_DONE: Mapping[str, Callable[[int], str]] = {"repair": _repaired, "leave": _left}

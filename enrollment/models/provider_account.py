@@ -33,6 +33,9 @@ ON CONFLICT (user_id, provider_id) DO UPDATE SET
 # Stands for the provider in a statement that is kept.
 _PROVIDER = -1
 
+# "A few minutes" for a member; after this, that is no longer true.
+LATE_AFTER = timedelta(minutes=10)
+
 
 class ProviderAccountQuerySet(OwedQuerySet["ProviderAccount"]):
     first_claim = "first_claimed_at"
@@ -182,6 +185,10 @@ class ProviderAccount(OwedWork):
     def debt(now: datetime) -> dict[str, Any]:
         """What is owed anew has its turn from now, and waits since now."""
         return OwedWork.debt(now) | {"turn_at": now}
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether it takes longer than people are told that it takes."""
+        return self.due_at is not None and self.turn_at < now - LATE_AFTER
 
     @property
     def is_ready(self) -> bool:

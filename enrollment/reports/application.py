@@ -14,6 +14,7 @@ from libraries import scoping
 from libraries.models import Card, StaffRole, User
 
 UNDECIDED = (Card.State.CLAIMED, Card.State.DISPUTED)
+CENTRAL = (StaffRole.Role.COORDINATOR, StaffRole.Role.OPERATOR, StaffRole.Role.AUDITOR)
 DECIDERS = (StaffRole.Role.LIBRARIAN, StaffRole.Role.COORDINATOR)
 
 
@@ -55,6 +56,7 @@ def facts_of(row: Enrollment, user: User) -> dict[str, Any]:
         "card": card,
         "new_card": found.get(row.next_card_id or 0),
         "account": account if theirs else None,
+        "follows_accounts": scoping.may(user, *CENTRAL),
         "account_trouble": troubles.in_words(account.trouble) if account else "",
         "timeline": timeline.timeline(row, of=ids),
         "to_look_up": [each for each in found.values() if system_checks.may_look_up(user, row, each)],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from enrollment.models import Enrollment, Event, ProviderAccount
@@ -193,6 +194,11 @@ def _account_step(enrollment: Enrollment, account: ProviderAccount | None) -> St
         return Step(Stage.NOW, _("You can start"), note=_("Choose your courses at %(provider)s.") % provider)
     if account is not None and account.stuck_at is not None:
         note = _("This is taking longer than usual. You do not have to do anything: we are looking into it.")
+    elif account is not None and account.is_late(timezone.now()):
+        note = _(
+            "This is taking longer than usual. You keep your place, and you do not have to do anything: we keep trying."
+            " We send you a mail as soon as you can start."
+        )
     else:
         note = _("This takes a few minutes. We send you a mail as soon as you can start.")
     return Step(Stage.NOW, _("%(provider)s opens your account") % provider, note=note)

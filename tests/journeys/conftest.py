@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,6 +33,7 @@ _number = count(time.time_ns() // 1_000_000)
 @dataclass(frozen=True)
 class Demo:
     site: str
+    folder: Path
 
     def json(self, path: str) -> Any:
         with urllib.request.urlopen(f"{self.site}{path}", timeout=10) as answer:
@@ -45,11 +47,19 @@ class Demo:
         found = [m for m in self.json(f"/sandbox/mail.json?to={quote(address)}") if subject in m["subject"]]
         return found[0]["text"] if found else None
 
+    @cached_property
+    def platform(self) -> str:
+        with urllib.request.urlopen(f"{self.site}/sandbox/platform/", timeout=10) as answer:
+            return str(answer.url.rstrip("/"))
+
+    def at_platform(self, method: str, path: str, wish: object, **headers: str) -> None:
+        said = {"Content-Type": "application/json", **headers}
+        request = urllib.request.Request(f"{self.platform}{path}", json.dumps(wish).encode(), said, method=method)
+        urllib.request.urlopen(request, timeout=10).close()
+
     def accounts_of(self, address: str) -> list[dict[str, Any]]:
         """What the training platform itself holds, counted there."""
-        with urllib.request.urlopen(f"{self.site}/sandbox/platform/", timeout=10) as answer:
-            platform = answer.url.rstrip("/")
-        with urllib.request.urlopen(f"{platform}/state.json", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.platform}/state.json", timeout=10) as answer:
             return [each for each in json.load(answer)["accounts"] if each["email"] == address]
 
 
@@ -75,7 +85,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
         try:
             _wait_until_ready(started, f"http://127.0.0.1:{port}", folder / "output")
-            yield Demo(f"http://127.0.0.1:{port}")
+            yield Demo(f"http://127.0.0.1:{port}", folder / "data")
         finally:
             started.send_signal(signal.SIGTERM)
             started.wait(timeout=20)

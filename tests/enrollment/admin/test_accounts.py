@@ -176,3 +176,14 @@ def test_front_page_tells_of_a_provider_that_is_down(scene: Scene) -> None:
     html = sign_in(make_coordinator()).get("/en/admin/").content.decode()
     assert "provider is not available" in html
     assert "provider is not available" not in sign_in(make_librarian(scene.own)).get("/en/admin/").content.decode()
+
+
+def test_application_with_a_stuck_account_says_who_has_to_act(account: ProviderAccount, scene: Scene) -> None:
+    application = reverse("admin:enrollment_enrollment_change", args=[scene.cy.pk])
+    hint = "The coordinator sees this too, and decides what is done. You do not have to do anything."
+    link = reverse("admin:enrollment_provideraccount_change", args=[account.pk])
+    told = []
+    for someone in (make_coordinator(), make_librarian(scene.cy.share.institution, "of-cy@example.test")):
+        html = sign_in(someone).get(application).content.decode()
+        told.append((hint in html, f'href="{link}"' in html))
+    assert told == [(False, True), (True, False)]

@@ -11,7 +11,7 @@ from django.urls import reverse
 from enrollment import ending
 from enrollment.models import Enrollment, Erasure, Event, ProviderAccount
 from libraries import people
-from libraries.models import StaffRole, User
+from libraries.models import Card, StaffRole, User
 from tests.factories import NOW, make_coordinator, make_librarian, make_library, make_member, make_programme, make_staff
 from tests.workplace import Scene, make_scene, sign_in
 
@@ -113,3 +113,18 @@ def test_twice_is_once_and_the_page_offers_it_no_more(lin: Client, scene: Scene)
     assert Erasure.objects.count() == 1
     page = lin.get(reverse("admin:enrollment_enrollment_change", args=[scene.ada.pk])).content.decode()
     assert address(scene.ada) not in page
+
+
+def test_page_of_who_was_erased_shows_nothing_that_stands_in_for_their_data(lin: Client, scene: Scene) -> None:
+    post(lin, scene.ada)
+    application = reverse("admin:enrollment_enrollment_change", args=[scene.ada.pk])
+    heading = "The data were erased"
+    before = lin.get(application).content.decode()
+    Erasure.objects.update(erased_here_at=NOW)
+    nobody = {"first_name": "", "last_name": "", "email": "erased-1@invalid", "is_active": False}
+    User.objects.filter(pk=scene.ada.user_id).update(**nobody)
+    Card.objects.filter(pk=scene.ada.card_id).update(number="ERASED1")
+    after = lin.get(application).content.decode()
+    assert (heading in before, heading in after) == (False, True)
+    assert [word in after for word in ("erased-1@invalid", "ERASED1", "not proved yet")] == [False] * 3
+    assert "erased-1@invalid" not in lin.get(reverse("admin:enrollment_enrollment_changelist")).content.decode()

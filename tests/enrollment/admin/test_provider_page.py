@@ -148,6 +148,14 @@ def test_provider_that_is_down(mo: Client, provider: Provider) -> None:
     assert "Connection to the provider tested" in words
 
 
+def test_provider_that_has_just_gone_down_was_not_tried_since(mo: Client, provider: Provider) -> None:
+    provider_scenes.make_down(provider, now=timezone.now())
+    ProviderLine.objects.update(probes=0)
+    words = words_of(mo.get(page_of(provider)))
+    assert "The provider cannot be reached. Until it answers, the portal makes single tries only." in words
+    assert words.split("What waits")[0].count("The provider cannot be reached.") == 1
+
+
 def test_list_of_providers_says_how_it_goes(mo: Client, provider: Provider) -> None:
     provider_scenes.make_down(provider, now=timezone.now())
     words = words_of(mo.get(reverse("admin:catalog_provider_changelist")))

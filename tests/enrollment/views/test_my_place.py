@@ -86,6 +86,19 @@ def test_confirmed_place_waits_for_the_provider(visit: Client, ada: Enrollment) 
     assert "Start" not in words_of(visit.get("/en/my/"))
 
 
+def test_place_whose_account_is_late_says_so(visit: Client, ada: Enrollment) -> None:
+    confirm(ada)
+    notes = []
+    for minutes in (9, 11):
+        ProviderAccount.objects.update(turn_at=timezone.now() - timedelta(minutes=minutes))
+        notes.append(visit.get("/en/my/").context["current"][0].path[-1].note)
+    assert notes == [
+        "This takes a few minutes. We send you a mail as soon as you can start.",
+        "This is taking longer than usual. You keep your place, and you do not have to do anything: we keep trying."
+        " We send you a mail as soon as you can start.",
+    ]
+
+
 def test_start_is_there_only_when_the_provider_has_confirmed(visit: Client, ada: Enrollment) -> None:
     confirm(ada)
     make_ready(ada)
