@@ -31,7 +31,7 @@ __all__ = ["CALL_DEADLINE", "LEASE", "MOST_ATTEMPTS", "settle_next"]
 CALL_DEADLINE = 12.0
 # Longer than a wait for a turn (`line.LONGEST_WAIT`) and a call after it; with the sweep after it within the minute in
 # which a crash is repaired.
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=35)
 
 SecretOf = Callable[[str], str]
 Clock = Callable[[], datetime]

@@ -182,6 +182,7 @@ class FaultProxy:
         for task in (tasks := asyncio.all_tasks(self._loop)):
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self._loop.run_until_complete(asyncio.sleep(0.01))  # what was closed last is closed by the loop
         self._loop.close()
 
     def stop(self) -> None:
@@ -206,12 +207,14 @@ class FaultProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream = Upstream(self._upstream_port)
         self._clients.add(writer)
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            while await self._pass(await _read(reader, has_body=False), upstream, reader, writer):
-                pass
-        self._clients.discard(writer)
-        upstream.close()
-        writer.close()
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                while await self._pass(await _read(reader, has_body=False), upstream, reader, writer):
+                    pass
+        finally:  # also when the proxy is stopped
+            self._clients.discard(writer)
+            upstream.close()
+            writer.close()
 
     async def _pass(
         self, request: Message, upstream: Upstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -100,7 +100,7 @@ MUTANTS = (
         "lease-longer-than-a-minute",
         4,
         "enrollment/provisioning.py",
-        "LEASE = timedelta(seconds=40)",
+        "LEASE = timedelta(seconds=35)",
         "LEASE = timedelta(seconds=90)",
         ("tests/faults/test_recovery.py::test_lease_and_sweep_together_last_less_than_a_minute",),
     ),

@@ -238,10 +238,11 @@ def forged_of_providers(scene: Scene) -> Iterator[tuple[str, dict[str, Any]]]:
             {"action": remedy, "_selected_action": str(account), "index": "0", **seen},
         )
     yield reverse("admin:enrollment_reconciliation_compare", args=[scene.programme.provider_id]), {}
-    [difference], [run] = Difference.objects.all(), Reconciliation.objects.filter(differences__isnull=False)
-    for what in DECISIONS:
-        address = reverse("admin:enrollment_reconciliation_decide", args=[run.pk, what])
-        yield from ((address, told) for told in ({"difference": difference.pk}, {"kind": difference.kind, "sure": "1"}))
+    for difference in Difference.objects.all():
+        for what in DECISIONS:
+            address = reverse("admin:enrollment_reconciliation_decide", args=[difference.reconciliation_id, what])
+            yield address, {"difference": difference.pk}
+            yield address, {"kind": difference.kind, "sure": "yes"}
     plan = erasing.preview(user_id=scene.cy.user_id, by=scene.cy.user)
     wish = {"expected": plan.fingerprint, "reason": "asked_at_desk"}
     yield reverse("admin:enrollment_enrollment_erase", args=[scene.cy.pk]), wish

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -163,7 +164,7 @@ def test_known_and_unknown_addresses_read_the_same(uitid: IdentityProvider) -> N
         visitor = Client()
         came = come(visitor)
         sent = visitor.post(MAIL, {"email": email})
-        page = words_of(visitor.get(sent["Location"])).replace(email, "…")
+        page = re.sub(r"\d\d:\d\d", "…", words_of(visitor.get(sent["Location"])).replace(email, "…"))
         read.append((came["Location"], sent.status_code, sent["Location"], page))
     assert read[0] == read[1]
 
