@@ -57,7 +57,7 @@ def proxy(platform: RunningPlatform) -> Iterator[FaultProxy]:
 
 
 def client(proxy: FaultProxy, *, deadline: float = 10.0) -> ProviderClient:
-    connection = Connection(f"http://127.0.0.1:{proxy.port}/v2", TOKEN, deadline=deadline, read_timeout=0.05)
+    connection = Connection(f"http://127.0.0.1:{proxy.port}/v2", TOKEN, deadline=deadline, read_timeout=1.0)
     return registry.client_for("scim", connection)
 
 
