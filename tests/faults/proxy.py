@@ -172,6 +172,12 @@ class FaultProxy:
             self._call(self._forward_late(request))
         return len(held)
 
+    def wait_until_closed(self) -> None:
+        """What it closes after its answer is closed: whoever asks at once would else come in between."""
+        while self._clients:
+            self._call(asyncio.sleep(0.001))
+        self._call(asyncio.sleep(0.001))  # the loop closes in a step of its own
+
     # --- Its thread ---
 
     def run(self, ready: threading.Event) -> None:

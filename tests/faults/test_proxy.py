@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import requests
 
 from catalog.provider import registry
 from catalog.provider.client import Connection, Person, ProviderClient
@@ -103,6 +104,16 @@ def test_whoever_comes_after_a_proxy_went_away_is_refused_a_connection(proxy: Fa
     assert (caught.value.code, proxy.history) == ("unreachable", [])
     proxy.come_back()
     assert client(proxy).find(ADA.external_id) is None
+
+
+def test_closed_connection_is_opened_again(proxy: FaultProxy) -> None:
+    proxy.plan = lambda number: Fault.CLOSED
+    answers = []
+    with requests.Session() as session:
+        for _ in range(3):
+            answers.append(session.get(f"http://127.0.0.1:{proxy.port}/state.json", timeout=5))
+            proxy.wait_until_closed()
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
 
 
 def test_seed_decides_by_the_number_alone() -> None:
