@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from enrollment import ending, erase_plan, erasure_list, history, rivalry, seats
 from enrollment.erase_plan import Obstacle, Plan
 from enrollment.models import (
+    CourseRun,
     Difference,
     Enrollment,
     Erasure,
@@ -251,6 +252,7 @@ def _forget(plan: Plan) -> None:
     about = Q(event__enrollment_id__in=numbers) | Q(event__card_id__in=cards)
     merged = Q(event__kind=Event.Kind.MERGED, event__new_value__in=[each.pk for each in plan.people])
     EventNote.objects.filter(about | merged).delete()
+    CourseRun.objects.filter(user__in=plan.people).delete()
     Enrollment.objects.filter(pk__in=numbers).update(age_confirmed=None)
     for account in plan.accounts:
         _forget_account(account)

@@ -25,10 +25,10 @@ LAYERS = {
         " renewing lapsing using announcing prioritizing waiting_list cap cap_plan closing provisioning agreeing"
         " outcomes stuck alarming reminding scarcity merging merge_plan"
         " roster_uploading membership rosters people address_codes system_checks provider_checks identities"
-        " rechecking roster_fetching noticing erasing erasing_again erase_plan sessions"
+        " rechecking roster_fetching noticing erasing erasing_again erase_plan sessions launch"
         " comparing reconciling repairing"
     ),
-    "rules": "seats share_moves eligibility history scoping limits guessing fuse",
+    "rules": "seats share_moves eligibility starting history scoping limits guessing fuse",
     "models": "models",
     "adapters, which know no models": (
         "provider cards covers shelf secrets privacy colors doorbell roster_files roster_places"

@@ -50,6 +50,14 @@ class Course(models.Model):
     )
     level = models.CharField(_("level"), max_length=20, choices=Level)
     hours = models.PositiveSmallIntegerField(_("length in hours"))
+    description_nl = models.TextField(_("description in Dutch"), max_length=2000, blank=True)
+    description_fr = models.TextField(_("description in French"), max_length=2000, blank=True)
+    description_en = models.TextField(_("description in English"), max_length=2000, blank=True)
+    # How the provider's tool names it (LTI 1.3): an address of its own, and parameters that come along at each start.
+    launch_url = models.URLField(
+        _("address at the provider"), max_length=500, blank=True, help_text=_("Empty: the tool's own address.")
+    )
+    launch_custom = models.JSONField(_("parameters for the provider"), default=dict, blank=True)
 
     class Meta:
         verbose_name = _("course")
@@ -59,3 +67,9 @@ class Course(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def description(self) -> str:
+        """In the reader's language, or else in the first there is."""
+        described = {"nl": self.description_nl, "fr": self.description_fr, "en": self.description_en}
+        return described.get((get_language() or "nl")[:2]) or next(filter(None, described.values()), "")

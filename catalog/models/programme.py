@@ -22,6 +22,13 @@ class Programme(models.Model):
         IF_NOBODY_WAITS = "if_nobody_waits", _("only if nobody waits")
         NEVER = "never", _("never")
 
+    class Tells(models.TextChoices):
+        """What a course is told of whoever starts it; never more than its tool needs."""
+
+        PSEUDONYM = "pseudonym", _("nothing but a number that stands for the member")
+        NAME = "name", _("the name")
+        NAME_AND_MAIL = "name_and_mail", _("the name and the email address")
+
     slug = models.SlugField(max_length=50, unique=True)
     name = models.CharField(_("name"), max_length=100)
     provider = models.ForeignKey(
@@ -73,6 +80,21 @@ class Programme(models.Model):
     minimum_age = models.PositiveSmallIntegerField(
         _("minimum age"), null=True, blank=True, validators=[MaxValueValidator(99)]
     )
+    core_titles = models.PositiveSmallIntegerField(
+        _("core titles on offer at once, at most"),
+        default=30,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+    )
+    kept_days = models.PositiveSmallIntegerField(
+        _("whoever has started a title that leaves keeps it for (days)"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(1830)],
+        help_text=_("Leave this empty when they keep it as long as their place lasts."),
+    )
+    tells = models.CharField(
+        _("what a course is told of a member"), max_length=15, choices=Tells, default=Tells.PSEUDONYM
+    )
 
     objects = ProgrammeQuerySet.as_manager()
 
@@ -89,6 +111,10 @@ class Programme(models.Model):
                 condition=Q(renewal__in=["always", "if_nobody_waits", "never"]), name="programme_renewal_known"
             ),
             models.CheckConstraint(condition=Q(term_months__gte=1, hold_days__gte=1), name="programme_terms_positive"),
+            models.CheckConstraint(condition=Q(core_titles__gte=1), name="programme_has_core_titles"),
+            models.CheckConstraint(
+                condition=Q(tells__in=["pseudonym", "name", "name_and_mail"]), name="programme_tells_known"
+            ),
             models.CheckConstraint(
                 condition=Q(seats_end_on=None) | Q(closes_on__isnull=False, seats_end_on__gte=F("closes_on")),
                 name="programme_seats_end_after_closing",

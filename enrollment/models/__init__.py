@@ -1,4 +1,5 @@
 from enrollment.models.cap_change import CapChange, ShareChange
+from enrollment.models.course_run import CourseRun
 from enrollment.models.enrollment import Enrollment
 from enrollment.models.erasure import Erasure
 from enrollment.models.event import Event, EventNote
@@ -11,6 +12,7 @@ from enrollment.models.seat_pool import SeatPool, Share
 
 __all__ = [
     "CapChange",
+    "CourseRun",
     "Difference",
     "Enrollment",
     "Erasure",

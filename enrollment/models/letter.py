@@ -15,6 +15,7 @@ _TO_STAFF = [
     *("holds_ending", "places_scarce", "queue_long", "rechecks_stopped", "roster_stopped"),
     *("accounts_stuck", "provider_down", "lists_disagree"),
 ]
+_OF_COURSES = ["course_leaves", "course_finished", "course_reminder"]
 
 _OWE_POOL = """
 INSERT INTO enrollment_letter (kind, enrollment_id, user_id, reason, owed_at, due_at, version, attempts, trouble)
@@ -87,6 +88,10 @@ class Letter(OwedWork):
         ADDRESS_TO_PROVE = "address_to_prove", _("the address is to be proved")
         ADDRESS_UNPROVED = "address_unproved", _("the address is still not proved")
         ERASURE_ASKED = "erasure_asked", _("a person's data are erased")
+        # About one of the member's courses.
+        COURSE_LEAVES = "course_leaves", _("a course leaves")
+        COURSE_FINISHED = "course_finished", _("a course is finished")
+        COURSE_REMINDER = "course_reminder", _("a course to go on with")
         # To staff, about a programme or an institution and not about one person.
         HOLDS_ENDING = "holds_ending", _("held places end soon")
         PLACES_SCARCE = "places_scarce", _("few places are left")
@@ -102,6 +107,8 @@ class Letter(OwedWork):
 
     kind = models.CharField(_("letter"), max_length=20, choices=Kind)
     enrollment = models.ForeignKey("enrollment.Enrollment", on_delete=models.PROTECT, null=True, related_name="letters")
+    # Of letters about one course: the member's own run of it. It goes where the run goes.
+    course_run = models.ForeignKey("enrollment.CourseRun", on_delete=models.CASCADE, null=True, related_name="letters")
     # Of letters to staff: what they are about.
     pool = models.ForeignKey("enrollment.SeatPool", on_delete=models.PROTECT, null=True, related_name="+")
     institution = models.ForeignKey("libraries.Institution", on_delete=models.PROTECT, null=True, related_name="+")
@@ -135,6 +142,11 @@ class Letter(OwedWork):
                 name="letter_about_a_member_or_to_staff",
             ),
             models.UniqueConstraint(fields=["enrollment"], condition=Q(kind="account_ready"), name="letter_ready_once"),
+            models.CheckConstraint(
+                condition=Q(kind__in=_OF_COURSES, course_run__isnull=False)
+                | (~Q(kind__in=_OF_COURSES) & Q(course_run=None)),
+                name="letter_about_a_course",
+            ),
         ]
         indexes = [models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="letter_due")]
 

@@ -43,6 +43,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     # Since when it is known that this person reads the mail there; whoever adds people by hand vouches for it.
     address_proved_at = models.DateTimeField(_("address proved"), null=True, blank=True, default=timezone.now)
 
+    # By choice only, and off until it is made.
+    wants_course_letters = models.BooleanField(_("letters about finished courses"), default=False)
+
     objects = UserManager()
 
     USERNAME_FIELD = "email"
