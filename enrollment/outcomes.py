@@ -205,17 +205,33 @@ def bring_forward_if_back(provider_id: int, *, now: datetime) -> int:
 def tell_ready(account: ProviderAccount, *, now: datetime) -> None:
     """One letter and one event for each seat, however often the account is looked at."""
     seats = enrollments(account).filter(state=Enrollment.State.SEATED)
-    untold = list(seats.exclude(letters__kind=Letter.Kind.ACCOUNT_READY).order_by("id"))
-    history.record_each([(Event.Kind.ACCOUNT_OPENED, enrollment) for enrollment in untold], now=now)
-    Letter.objects.owe_each(Letter.Kind.ACCOUNT_READY, untold, now=now)
+    to_tell = list(untold(seats).order_by("id"))
+    history.record_each([(Event.Kind.ACCOUNT_OPENED, enrollment) for enrollment in to_tell], now=now)
+    Letter.objects.owe_each(Letter.Kind.ACCOUNT_READY, to_tell, now=now)
+
+
+def untold(places: EnrollmentQuerySet) -> EnrollmentQuerySet:
+    """Those whose member has not read that the account is ready."""
+    return places.exclude(letters__kind=Letter.Kind.ACCOUNT_READY)
 
 
 def record_latest(
-    account: ProviderAccount, kind: Event.Kind, *, now: datetime, by: User | None = None, reason: str = ""
+    account: ProviderAccount,
+    kind: Event.Kind,
+    *,
+    now: datetime,
+    by: User | None = None,
+    reason: str = "",
+    words: str = "",
 ) -> None:
-    """An account's troubles are told on the path of the person's latest application at this provider."""
-    latest = enrollments(account).order_by("-applied_at", "-id")[:1]
-    history.record_each([(kind, enrollment) for enrollment in latest], now=now, by=by, reason=reason)
+    """An account's troubles are told on the path of the person's latest application at this provider. What a person
+    decides about one without any is recorded too; not their words, which an erasure would not find there."""
+    latest = enrollments(account).order_by("-applied_at", "-id").first()
+    if latest is not None:
+        history.record(kind, now=now, by=by, enrollment=latest, reason=reason, words=words)
+    elif by is not None:
+        where = {"provider_id": account.provider_id, "new_value": account.pk}
+        history.record(kind, now=now, by=by, reason=reason, **where)
 
 
 def enrollments(account: ProviderAccount) -> EnrollmentQuerySet:
