@@ -230,8 +230,8 @@ def record_latest(
     if latest is not None:
         history.record(kind, now=now, by=by, enrollment=latest, reason=reason, words=words)
     elif by is not None:
-        where = {"provider_id": account.provider_id, "new_value": account.pk}
-        history.record(kind, now=now, by=by, reason=reason, **where)
+        provider_id = account.provider_id
+        history.record(kind, now=now, by=by, reason=reason, provider_id=provider_id, new_value=account.pk)
 
 
 def enrollments(account: ProviderAccount) -> EnrollmentQuerySet:

@@ -17,7 +17,6 @@ from django.utils.translation import gettext_lazy as _
 from enrollment.admin.base import Text, act_on_each, too_many
 from libraries.scoped_admin import NOBODY, ScopedAdmin, may, person
 
-
 # Of a row's id, with `by` (a User), `now` and what they answered; says why the row was left as it was, or nothing.
 Operation = Callable[..., TextChoices | None]
 # Shows what would be done to these rows, and asks; once it was shown and the person wants it: what they answered, which
