@@ -73,7 +73,8 @@ class ReconciliationAdmin(ScopedAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         run = self._run(request, object_id)
-        asked = {name: request.GET.get(name, "") for name in ("kind", "state")}
+        asked = {name: request.GET.get(name, "") for name in ("kind", "fate")}
+        page, rows = differences.page_of(run, **asked, number=request.GET.get("page", "1"))
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -81,10 +82,11 @@ class ReconciliationAdmin(ScopedAdmin):
             "comparison": differences.comparison(run),
             "standing": differences.standing(run),
             "why": differences.trouble(run),
-            "page": differences.page_of(run, **asked, number=request.GET.get("page", "1")),
+            "page": page,
+            "rows": rows,
             "asked": asked,
             "kinds": Difference.Kind.choices,
-            "states": Difference.State.choices,
+            "fates": differences.Fate.choices,
             "may_decide": may(request, DECIDERS),
         }
         return TemplateResponse(request, "admin/reconciliation.html", context)
