@@ -110,6 +110,7 @@ class Comparison:
     run: Reconciliation
     piles: Sequence[Pile]
     has_list: bool
+    before: Reconciliation | None
     obstacle: Obstacle | None
 
     @property
@@ -119,8 +120,8 @@ class Comparison:
 
 
 def comparison(run: Reconciliation) -> Comparison:
-    """With two queries, however many differences there are."""
-    return Comparison(run, _piles(run), has_list(run), repairing.obstacle_to(run, acts=True))
+    """With three queries, however many differences there are."""
+    return Comparison(run, _piles(run), has_list(run), before(run), repairing.obstacle_to(run, acts=True))
 
 
 def standing(run: Reconciliation) -> Text:
@@ -144,6 +145,14 @@ def with_open_counts(runs: QuerySet[Reconciliation]) -> QuerySet[Reconciliation]
 def trouble(run: Reconciliation) -> Text:
     """Why it has not come to its end."""
     return troubles.in_words(run.trouble) if run.trouble and run.finished_at is None else ""
+
+
+def before(run: Reconciliation) -> Reconciliation | None:
+    """The last one with this provider that was trusted by then: what this one is measured by."""
+    if run.finished_at is None:
+        return None
+    trusted = Reconciliation.objects.trusted().filter(provider_id=run.provider_id, finished_at__lt=run.finished_at)
+    return trusted.order_by("-finished_at", "-pk").first()
 
 
 def has_list(run: Reconciliation) -> bool:
@@ -180,15 +189,16 @@ class Row:
     why: Text
 
 
-def page_of(run: Reconciliation, *, kind: str, fate: str, number: str) -> tuple[Page[Any], list[Row]]:
-    """The differences of this kind with this fate (of all, where there is no such), a page at a time."""
+def page_of(run: Reconciliation, *, kind: str, fate: str, number: str) -> Page[Any]:
+    """The differences of this kind with this fate (of all, where there is no such), as rows of a page."""
     rows = run.differences.select_related("account", "decided_by").annotate(fate=_FATE).order_by("pk")
     if kind in Kind.values:
         rows = rows.filter(kind=kind)
     if fate in Fate.values:
         rows = rows.filter(fate=fate)
     page = Paginator(rows, PER_PAGE).get_page(number)
-    return page, [Row(row, Fate(row.fate), _why(row) if row.fate == Fate.FAILED else "") for row in page]
+    page.object_list = [Row(row, Fate(row.fate), _why(row) if row.fate == Fate.FAILED else "") for row in page]
+    return page
 
 
 def _why(row: Difference) -> Text:

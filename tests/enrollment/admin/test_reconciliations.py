@@ -53,7 +53,7 @@ def test_page_tells_what_differs_and_what_a_repair_does(run: Reconciliation) -> 
 
 def test_page_shows_one_kind_at_a_time(run: Reconciliation) -> None:
     page = sign_in(make_coordinator()).get(f"{LIST}{run.pk}/change/?kind=only_there&fate=open")
-    assert [row.difference.remote_id for row in page.context["rows"]] == ["remote-9"]
+    assert [row.difference.remote_id for row in page.context["page"]] == ["remote-9"]
 
 
 def test_number_of_queries_does_not_grow(run: Reconciliation) -> None:
@@ -118,7 +118,7 @@ def test_page_tells_why_a_repair_did_not_work_and_where_to_look(run: Reconciliat
 
 def test_fate_that_there_is_not_shows_all(run: Reconciliation) -> None:
     page = sign_in(make_coordinator()).get(f"{LIST}{run.pk}/change/?fate=x'&kind=&page=0")
-    assert (page.status_code, len(page.context["rows"])) == (200, 2)
+    assert (page.status_code, len(page.context["page"])) == (200, 2)
 
 
 def test_one_is_left_as_it_is(run: Reconciliation) -> None:
@@ -136,6 +136,26 @@ def test_doubted_list_offers_no_repair_but_trust(run: Reconciliation) -> None:
     client.post(decide(run, "trust"))
     run.refresh_from_db()
     assert run.is_trusted
+
+
+def test_doubted_list_is_shown_beside_the_last_trusted_one(run: Reconciliation) -> None:
+    assert run.finished_at is not None
+    Reconciliation.objects.exclude(pk=run.pk).delete()
+    earlier = run.finished_at - timedelta(days=1)
+    told = {"provider": run.provider, "asked_at": earlier, "listed": 2000}
+    Reconciliation.objects.create(**told, finished_at=earlier, ours=1346)
+    Reconciliation.objects.create(**told, finished_at=run.finished_at - timedelta(hours=1), ours=7, doubt="shrunk")
+    Reconciliation.objects.filter(pk=run.pk).update(doubt="shrunk")
+    html = sign_in(make_coordinator()).get(f"{LIST}{run.pk}/change/").content.decode()
+    for words in ("Ours on the last trusted list", "1,346", "at most 10 % of our accounts"):
+        assert words in html
+
+
+def test_page_of_a_provider_without_a_list_speaks_of_none(run: Reconciliation) -> None:
+    type(run.provider).objects.update(kind="moodle")
+    html = sign_in(make_coordinator()).get(f"{LIST}{run.pk}/change/").content.decode()
+    assert ("Our accounts found there" in html, "Accounts on the list" in html) == (True, False)
+    assert "Not made by the portal" not in html
 
 
 def test_empty_list_cannot_be_trusted(run: Reconciliation) -> None:
