@@ -42,7 +42,7 @@ class ReconciliationAdmin(ScopedAdmin):
 
     @admin.display(description=gettext_lazy("asked"), ordering="asked_at")
     def asked(self, row: Reconciliation) -> str:
-        return date_format(timezone.localtime(row.asked_at), "j M Y, H:i")
+        return date_format(timezone.localtime(row.asked_at), "j F Y, H:i")
 
     @admin.display(description=gettext_lazy("how it stands"))
     def how_it_stands(self, row: Reconciliation) -> str:
