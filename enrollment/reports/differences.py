@@ -196,7 +196,7 @@ def page_of(run: Reconciliation, *, kind: str, fate: str, number: str) -> Page[A
         rows = rows.filter(kind=kind)
     if fate in Fate.values:
         rows = rows.filter(fate=fate)
-    page = Paginator(rows, PER_PAGE).get_page(number)
+    page: Page[Any] = Paginator(rows, PER_PAGE).get_page(number)
     page.object_list = [Row(row, Fate(row.fate), _why(row) if row.fate == Fate.FAILED else "") for row in page]
     return page
 
