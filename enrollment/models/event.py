@@ -82,8 +82,8 @@ class Event(models.Model):
     enrollment_id = models.BigIntegerField(null=True)
     card_id = models.BigIntegerField(null=True)
     provider_id = models.BigIntegerField(null=True)
-    old_value = models.BigIntegerField(null=True)
-    new_value = models.BigIntegerField(null=True)
+    old_value = models.BigIntegerField(_("from"), null=True)
+    new_value = models.BigIntegerField(_("to"), null=True)
     # How the application stood in the queue then: merging may change it later.
     priority = models.PositiveSmallIntegerField(null=True)
     applied_at = models.DateTimeField(null=True)
