@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from django.db import connection
-from django.db.models import F, Q
+from django.db.models import F, Min, Q
 from django.db.models.functions import Greatest
 
 from catalog.models import Provider, ProviderLine
@@ -197,6 +197,21 @@ def _grant_probe(provider_id: int, now: datetime) -> bool:
     calm = Q(paused_until=None) | Q(paused_until__lte=now)
     due = ProviderLine.objects.filter(calm, pk=provider_id, down_since__isnull=False, next_probe_at__lte=now)
     return bool(due.update(next_probe_at=now + PROBE_LEASE, probes=F("probes") + 1, probing=True))
+
+
+def to_be_tried(*, now: datetime) -> list[Provider]:
+    """Those that are down and may be probed with a read; not where reads work and only a write tells."""
+    only_writes = Q(line__failures__lt=MOST_FAILURES, line__failed_writes__gte=MOST_FAILURES)
+    calm = Q(line__paused_until=None) | Q(line__paused_until__lte=now)
+    due = Provider.objects.filter(calm, line__down_since__isnull=False, line__next_probe_at__lte=now)
+    return list(due.exclude(only_writes).order_by("line__next_probe_at", "pk"))
+
+
+def first_pause_ends(*, now: datetime) -> datetime | None:
+    """When the next provider that wants a pause may be called again."""
+    paused = ProviderLine.objects.filter(paused_until__gt=now)
+    ends_at: datetime | None = paused.aggregate(first=Min("paused_until"))["first"]
+    return ends_at
 
 
 def release(provider_id: int, *, now: datetime) -> bool:

@@ -20,7 +20,19 @@ from django.db import Error as DatabaseTrouble
 from django.db import connection, transaction
 
 from catalog import breaker
-from catalog.breaker import PROBE_LEASE, Admission, Effect, Outcome, Place, admits, release, report, retry_now
+from catalog.breaker import (
+    PROBE_LEASE,
+    Admission,
+    Effect,
+    Outcome,
+    Place,
+    admits,
+    first_pause_ends,
+    release,
+    report,
+    retry_now,
+    to_be_tried,
+)
 from catalog.models import Provider
 from catalog.provider.errors import PROVIDER_WIDE, ProviderError, Unreachable
 from catalog.tallies import BUCKETS
@@ -35,10 +47,12 @@ __all__ = [
     "State",
     "admits",
     "busy",
+    "first_pause_ends",
     "release",
     "report",
     "retry_now",
     "state",
+    "to_be_tried",
     "turn",
 ]
 

@@ -44,7 +44,7 @@ class ReconciliationAdmin(ScopedAdmin):
 
     @admin.display(description=gettext_lazy("still to be decided"))
     def to_decide(self, row: Reconciliation) -> int | None:
-        return row.to_decide if row.finished_at else None
+        return vars(row)["to_decide"] if row.finished_at else None
 
     @admin.display(description=gettext_lazy("accounts on the list"), ordering="listed")
     def on_the_list(self, row: Reconciliation) -> int | None:

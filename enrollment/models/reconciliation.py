@@ -36,9 +36,6 @@ class Reconciliation(OwedWork):
     doubt = models.CharField(_("why it is not trusted"), max_length=20, choices=Doubt, blank=True)
     trusted_by = models.ForeignKey("libraries.User", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
 
-    # Of a row that was asked for with it (`reports.differences`), and of no other.
-    to_decide: int
-
     objects = ReconciliationQuerySet.as_manager()
 
     class Meta:
