@@ -229,7 +229,7 @@ def test_request_that_cannot_be_sent_takes_no_turn(
     turns = Turns()
     exchange = Exchange(Connection(base_url, SECRET, deadline=deadline, turn=turns), new_session())
     with pytest.raises(ProviderError) as error:
-        exchange.send("PATCH", "/Users/1", headers=headers, body=b"{}")
+        exchange.send("PATCH", "/Users", headers=headers, body=b"{}")
     assert (error.value.code, turns.seen) == (code, [])
     assert not isinstance(error.value, Unclear)
 
