@@ -163,7 +163,9 @@ _current = _Current()
 _send = http.send
 
 
-def _send_of_whoever_works(session: requests.Session, request: requests.PreparedRequest, bounds: http.Bounds) -> http.Response:
+def _send_of_whoever_works(
+    session: requests.Session, request: requests.PreparedRequest, bounds: http.Bounds
+) -> http.Response:
     worker = _current.worker
     return _send(session, request, bounds) if worker is None else worker.send(session, request, bounds)
 
