@@ -50,7 +50,7 @@ class ReconciliationAdmin(ScopedAdmin):
 
     @admin.display(description=gettext_lazy("still to be decided"))
     def to_decide(self, row: Reconciliation) -> str | None:
-        return number(row.to_decide) if row.finished_at else None  # type: ignore[attr-defined]
+        return number(vars(row)["to_decide"]) if row.finished_at else None
 
     @admin.display(description=gettext_lazy("accounts on the list"), ordering="listed")
     def on_the_list(self, row: Reconciliation) -> str | None:

@@ -75,7 +75,7 @@ class TriedOut:
     def try_out(self) -> Sequence[Step]:
         self.inside.append(connection.in_atomic_block)
         try:
-            with self.connection.turn():
+            with self.connection.turn(writes=False):
                 self.calls += 1
                 if self.error:
                     raise self.error
