@@ -34,6 +34,7 @@ from enrollment import (
     waiting_list,
 )
 from enrollment.doorbell import Doorbell
+from enrollment.launch import keys, starts
 from libraries import limits, people
 from libraries.secrets import secret_of
 
@@ -154,6 +155,8 @@ def sweep_people() -> None:
     noticing.forget(now=now)
     tallies.forget(before=now - timedelta(days=14))
     reconciling.forget(before=now - reconciling.KEPT_FOR)
+    starts.forget(now=now)
+    keys.forget(now=now)
     SessionStore.clear_expired()
 
 

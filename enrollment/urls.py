@@ -1,12 +1,24 @@
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from enrollment.views import courses, erasing, front, identities, information, joining, my_card, my_place, signing_in
+from enrollment.views import (
+    courses,
+    erasing,
+    front,
+    identities,
+    information,
+    joining,
+    my_card,
+    my_place,
+    signing_in,
+    starting,
+)
 
 urlpatterns = [
     path("", front.front, name="front"),
     path("courses/", courses.courses, name="courses"),
     path("courses/<slug:slug>/", courses.course, name="course"),
+    path("courses/<slug:slug>/start/", starting.start, name="course_start"),
     path("help/", information.help_page, name="help"),
     path("privacy/", information.privacy, name="privacy"),
     path("accessibility/", information.accessibility, name="accessibility"),

@@ -3,12 +3,14 @@ from enrollment.models.course_run import CourseRun
 from enrollment.models.enrollment import Enrollment
 from enrollment.models.erasure import Erasure
 from enrollment.models.event import Event, EventNote
+from enrollment.models.launch import Launch
 from enrollment.models.letter import Letter
 from enrollment.models.provider_account import ProviderAccount
 from enrollment.models.provider_notice import ProviderNotice
 from enrollment.models.queue_stretch import QueueStretch
 from enrollment.models.reconciliation import Difference, ListedAccount, Reconciliation
 from enrollment.models.seat_pool import SeatPool, Share
+from enrollment.models.signing_key import SigningKey
 
 __all__ = [
     "CapChange",
@@ -18,6 +20,7 @@ __all__ = [
     "Erasure",
     "Event",
     "EventNote",
+    "Launch",
     "Letter",
     "ListedAccount",
     "ProviderAccount",
@@ -27,4 +30,5 @@ __all__ = [
     "SeatPool",
     "Share",
     "ShareChange",
+    "SigningKey",
 ]
