@@ -33,6 +33,7 @@ from enrollment import (
     waiting_list,
 )
 from enrollment.doorbell import Doorbell
+from enrollment.launch import tokens, tool_keys
 from libraries import limits, people
 from libraries.secrets import secret_of
 
@@ -138,7 +139,8 @@ def sweep_people() -> None:
     now = timezone.now()
     people.forget_strangers(now=now)
     limits.forget(before=now - timedelta(days=2))
-    noticing.forget(now=now)
+    for forget in (noticing.forget, tokens.forget, tool_keys.forget):
+        forget(now=now)
     tallies.forget(before=now - timedelta(days=14))
     reconciling.forget(before=now - reconciling.KEPT_FOR)
     SessionStore.clear_expired()
