@@ -26,13 +26,13 @@ LAYERS = {
         " agreeing outcomes stuck alarming reminding scarcity merging merge_plan"
         " roster_uploading membership rosters people address_codes system_checks provider_checks identities"
         " rechecking roster_fetching noticing erasing erasing_again erase_plan sessions launch"
-        " comparing reconciling repairing"
+        " comparing reconciling repairing finishing"
     ),
     "rules": "seats share_moves eligibility starting history scoping limits guessing fuse",
     "models": "models",
     "adapters, which know no models": (
         "provider cards covers shelf secrets privacy colors doorbell roster_files roster_places"
-        " openid_requests openid_tokens erasure_list"
+        " openid_requests openid_tokens erasure_list drawing_certificates"
     ),
 }
 LAYER_OF = {module: number for number, names in enumerate(LAYERS.values(), 1) for module in names.split()}

@@ -1,3 +1,4 @@
+from enrollment.models.access_token import AccessToken
 from enrollment.models.cap_change import CapChange, ShareChange
 from enrollment.models.course_run import CourseRun
 from enrollment.models.enrollment import Enrollment
@@ -11,8 +12,10 @@ from enrollment.models.queue_stretch import QueueStretch
 from enrollment.models.reconciliation import Difference, ListedAccount, Reconciliation
 from enrollment.models.seat_pool import SeatPool, Share
 from enrollment.models.signing_key import SigningKey
+from enrollment.models.used_token import UsedToken
 
 __all__ = [
+    "AccessToken",
     "CapChange",
     "CourseRun",
     "Difference",
@@ -31,4 +34,5 @@ __all__ = [
     "Share",
     "ShareChange",
     "SigningKey",
+    "UsedToken",
 ]

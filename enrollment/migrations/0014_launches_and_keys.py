@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("catalog", "0006_courses_to_start"),
-        ("enrollment", "0012_course_runs"),
+        ("enrollment", "0015_tokens_of_tools"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
