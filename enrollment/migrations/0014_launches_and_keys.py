@@ -9,8 +9,8 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("catalog", "0006_courses_to_start"),
-        ("enrollment", "0015_tokens_of_tools"),
+        ("catalog", "0007_courses_to_start"),
+        ("enrollment", "0013_course_runs"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

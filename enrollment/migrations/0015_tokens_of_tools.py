@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("catalog", "0006_courses_to_start"),
+        ("catalog", "0007_courses_to_start"),
         ("enrollment", "0014_launches_and_keys"),
     ]
 
