@@ -12,6 +12,10 @@ class CourseRunQuerySet(models.QuerySet["CourseRun"]):
     def finished(self) -> CourseRunQuerySet:
         return self.filter(completed_at__isnull=False)
 
+    def saved(self) -> CourseRunQuerySet:
+        """For later: what is started is not any more."""
+        return self.filter(saved_at__isnull=False, started_at=None)
+
 
 class CourseRun(models.Model):
     """One member in one course: saved for later, started, how far, finished. One for each person and course, whichever

@@ -41,7 +41,7 @@ class CourseOfMember:
 
 def courses_of(user: User) -> list[CourseOfMember]:
     """First those that are not finished, the last one started before all; with one query."""
-    runs = CourseRun.objects.started().filter(user=user).select_related("course__provider")
+    runs = CourseRun.objects.started().filter(user=user).select_related("course__area", "course__provider")
     ordered = runs.order_by(F("completed_at").desc(nulls_first=True), "-last_started_at", "-pk")
     return [CourseOfMember(run, run.course) for run in ordered]
 

@@ -12,6 +12,7 @@ from catalog.models import Course
 from enrollment.models import Enrollment
 from enrollment.reports import offer
 from enrollment.reports.course_start import start_of
+from enrollment.reports.my_courses import run_of
 from enrollment.reports.offer import Offer, Wish
 
 Choices = Iterable[tuple[str, object]]
@@ -53,6 +54,7 @@ def course(request: HttpRequest, slug: str) -> HttpResponse:
         "alike": alike[:4],
         "enrollment": _enrollment(request, own),
         "start": start,
+        "mine": run_of(request.user.pk, found),
     }
     return render(request, "enrollment/course.html", context)
 
