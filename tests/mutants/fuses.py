@@ -104,5 +104,4 @@ MUTANTS = (
         "_LONGEST_WAIT if",
         ("tests/enrollment/test_provisioning.py", "tests/enrollment/test_provisioning_trouble.py"),
     ),
-    Mutant("comparison-waits-double-for-ever", 9, RECONCILING, ", _LONGEST_WAIT)", ", 1e9)", (LISTS,)),
 )
