@@ -72,7 +72,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "ready-is-told-at-every-look",
         3,
         "enrollment/outcomes.py",
-        "seats.exclude(letters__kind=Letter.Kind.ACCOUNT_READY).order_by",
+        "untold(seats).order_by",
         "seats.order_by",
         (PROVISIONING,),
     ),
