@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,7 +24,7 @@ from socketserver import TCPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from scim2_models import Resource, SCIMException
+from scim2_models import Resource, SCIMException, ScimProvider
 from scim2_server.requests import ScimRequest
 from scim2_server.responses import ScimResponse
 from scim2_server.service import ScimService
@@ -53,11 +54,17 @@ class Application(BearerTokenApplication):
         return self.service.error_response(exception)
 
 
+@cache
+def _provider() -> ScimProvider:
+    """What is served, and never changes. Its models are built from their descriptions, which takes long."""
+    return load_default_provider()
+
+
 class Platform:
     """What is behind the address: accounts, faults, and the count of calls."""
 
     def __init__(self, state: Path, token: str, notices: Notices | None = None) -> None:
-        provider = load_default_provider()
+        provider = _provider()
         service = ScimService(provider)
         models = {str(kind.name): service.get_model(kind) for kind in provider.resource_types}
         self.storage = KeptAccounts(state, models)
