@@ -86,7 +86,7 @@ def answer(permit: Permit, *, tool: Tool, nonce: str, language: str, now: dateti
     return keys.sign(of_start(start, recipient, _person(user, programme), now=now), now=now)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def note(permit: Permit, *, now: datetime) -> None:
     """The member is let into the course: now it is one of theirs, and the seat is used."""
     enrollment, course = permit.enrollment, permit.course
