@@ -12,7 +12,6 @@ from django.test import Client
 from django.utils import timezone
 
 from catalog.models import Course, Tool
-from enrollment import starting
 from enrollment.launch import authorizing, keys
 from enrollment.models import CourseRun, Enrollment, Event, Launch
 from tests.launches import asked_of, begin
@@ -24,14 +23,14 @@ PEOPLE = 4
 
 def hold_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on everybody has read what there is before anybody writes."""
-    barrier, permit = threading.Barrier(PEOPLE), starting.permit
+    barrier, found = threading.Barrier(PEOPLE), authorizing._launch
 
-    def permit_for_all(**asked: Any) -> Any:
-        found = permit(**asked)
+    def found_by_all(*asked: Any) -> Launch:
+        launch = found(*asked)
         barrier.wait(timeout=30)
-        return found
+        return launch
 
-    monkeypatch.setattr(starting, "permit", permit_for_all)
+    monkeypatch.setattr(authorizing, "_launch", found_by_all)
 
 
 def answers_to(asked: Sequence[dict[str, str]], user_id: int) -> list[str]:
