@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -13,9 +15,9 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, override
-from fontTools.ttLib import TTFont
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
+from fpdf.fonts import TTFFont
 
 from libraries.colors import accent_for
 
@@ -49,8 +51,9 @@ class Facts:
 
 
 def draw(facts: Facts) -> bytes:
-    with override(facts.language):
-        pdf = _page(facts)
+    pdf = FPDF(orientation="landscape", unit="mm", format="A4")
+    with override(facts.language), _fonts(pdf):
+        _begin(pdf, facts)
         _draw_frame(pdf, facts)
         _draw_words(pdf, facts)
         _draw_check(pdf, facts)
@@ -72,11 +75,11 @@ def is_whole(name: str) -> bool:
 
 @cache
 def _letters() -> frozenset[int]:
-    return frozenset(code for name in (_REGULAR, _OTHERS) for code in TTFont(_FONTS / name).getBestCmap())
+    with _fonts(FPDF()) as fonts:
+        return frozenset(code for font in fonts for code in font.cmap)
 
 
-def _page(facts: Facts) -> FPDF:
-    pdf = FPDF(orientation="landscape", unit="mm", format="A4")
+def _begin(pdf: FPDF, facts: Facts) -> None:
     pdf.set_auto_page_break(False)
     pdf.set_creation_date(facts.finished_at)
     pdf.set_lang(facts.language)
@@ -84,12 +87,22 @@ def _page(facts: Facts) -> FPDF:
     pdf.set_author(drawable(facts.institution))
     pdf.set_creator("Leerkaart")
     pdf.set_producer("Leerkaart")
+    pdf.add_page()
+
+
+@contextmanager
+def _fonts(pdf: FPDF) -> Iterator[list[TTFFont]]:
+    """Their files are closed afterwards, also of those in which nothing was written."""
     pdf.add_font("text", "", _FONTS / _REGULAR)
     pdf.add_font("text", "B", _FONTS / _BOLD)
     pdf.add_font("others", "", _FONTS / _OTHERS)
     pdf.set_fallback_fonts(["others"], exact_match=False)
-    pdf.add_page()
-    return pdf
+    fonts = [font for font in pdf.fonts.values() if isinstance(font, TTFFont)]
+    try:
+        yield fonts
+    finally:
+        for font in fonts:
+            font.close()
 
 
 def _draw_frame(pdf: FPDF, facts: Facts) -> None:
@@ -150,6 +163,7 @@ def _write(
         height = size * 0.45
         pdf.set_xy(_LEFT, top)
         lines = pdf.multi_cell(_TEXT, height, text, dry_run=True, output="LINES", align="L")
+        assert isinstance(lines, list)
         if len(lines) <= most_lines or size <= 6:
             break
         size *= 0.9
