@@ -28,10 +28,24 @@ _FONTS = Path(__file__).parent / "fonts"
 _REGULAR, _BOLD = "atkinson-hyperlegible-next-regular.ttf", "atkinson-hyperlegible-next-bold.ttf"
 # Greek, Cyrillic and rare Latin letters.
 _OTHERS = "dejavu-sans.ttf"
-_INK, _MUTED, _PAPER = (22, 17, 12), (94, 84, 72), (255, 255, 255)
+_INK, _MUTED = (22, 17, 12), (94, 84, 72)
 # In millimetres, of A4 lying down: the band of color, where the text begins and how wide it may be.
 _WIDTH, _HEIGHT, _BAND, _LEFT, _TEXT = 297.0, 210.0, 16.0, 38.0, 225.0
 _CODE_TOP = 168.0
+# The shelf of the portal: books in the color of the institution, how much of it and how high, beside the code.
+_SHELF, _SPINE, _BESIDE = (208.0, 195.0), 5.0, 165.0
+_BOOKS = (
+    (1.0, 24),
+    (0.55, 20),
+    (0.3, 27),
+    (1.0, 18),
+    (0.75, 23),
+    (0.3, 16),
+    (0.55, 26),
+    (1.0, 21),
+    (0.3, 25),
+    (0.75, 19),
+)
 
 
 @dataclass(frozen=True)
@@ -134,12 +148,28 @@ def _draw_words(pdf: FPDF, facts: Facts) -> None:
 
 
 def _draw_check(pdf: FPDF, facts: Facts) -> None:
+    _draw_shelf(pdf, facts)
     pdf.set_draw_color(*_MUTED)
     pdf.line(_LEFT, _CODE_TOP - 5, _LEFT + _TEXT, _CODE_TOP - 5)
-    _write(pdf, _CODE_TOP, _("Is this certificate real? Check its code here:"), size=11, color=_MUTED)
-    _write(pdf, _CODE_TOP + 7, facts.address, size=12, link=facts.address)
+    _write(pdf, _CODE_TOP, _("Is this certificate real? Check its code here:"), size=11, color=_MUTED, width=_BESIDE)
+    _write(pdf, _CODE_TOP + 7, facts.address, size=12, width=_BESIDE, link=facts.address)
     _write(pdf, _CODE_TOP + 15, facts.code, size=17, bold=True)
-    _write(pdf, _CODE_TOP + 25, _("It says that somebody took part. It is no diploma."), size=10, color=_MUTED)
+    _write(
+        pdf,
+        _CODE_TOP + 25,
+        _("It says that somebody took part. It is no diploma."),
+        size=10,
+        color=_MUTED,
+        width=_BESIDE,
+    )
+
+
+def _draw_shelf(pdf: FPDF, facts: Facts) -> None:
+    left, foot = _SHELF
+    for place, (strength, height) in enumerate(_BOOKS):
+        shade = [round(255 - (255 - each) * strength) for each in _channels(accent_for(facts.color).light)]
+        pdf.set_fill_color(*shade)
+        pdf.rect(left + place * (_SPINE + 0.5), foot - height, _SPINE, height, style="F")
 
 
 def _write(
@@ -151,6 +181,7 @@ def _write(
     bold: bool = False,
     color: tuple[int, int, int] | None = None,
     most_lines: int = 1,
+    width: float = _TEXT,
     link: str = "",
 ) -> None:
     """Smaller where it would need more lines; afterwards the position is below it."""
@@ -162,13 +193,13 @@ def _write(
         pdf.set_font("text", style, size)
         height = size * 0.45
         pdf.set_xy(_LEFT, top)
-        lines = pdf.multi_cell(_TEXT, height, text, dry_run=True, output="LINES", align="L")
+        lines = pdf.multi_cell(width, height, text, dry_run=True, output="LINES", align="L")
         assert isinstance(lines, list)
         if len(lines) <= most_lines or size <= 6:
             break
         size *= 0.9
     pdf.set_xy(_LEFT, top)
-    pdf.multi_cell(_TEXT, height, text, align="L", link=link, new_x=XPos.LEFT, new_y=YPos.NEXT)
+    pdf.multi_cell(width, height, text, align="L", link=link, new_x=XPos.LEFT, new_y=YPos.NEXT)
     pdf.text_color = before
 
 
