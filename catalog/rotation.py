@@ -158,7 +158,7 @@ def carry_out(programme: Programme, plan: Plan, *, learners: Mapping[int, int], 
     Listing.objects.filter(pk__in=[slot.listing_id or 0 for slot in outcome.gone]).delete()
     # Ends first: what comes may take the place of what leaves.
     for slot, _was in sorted(outcome.changed, key=lambda pair: pair[0].until or date.max):
-        Listing.objects.filter(pk=slot.listing_id).update(**_columns(slot))
+        Listing.objects.filter(pk=slot.listing_id or 0).update(**_columns(slot))
     made = Listing.objects.bulk_create(
         Listing(programme=programme, course_id=slot.course_id, **_columns(slot)) for slot in outcome.come
     )

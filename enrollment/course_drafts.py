@@ -15,7 +15,7 @@ from enrollment.models import CourseRun, Enrollment, Letter
 
 def course_leaves(enrollment: Enrollment, letter: Letter) -> Draft | None:
     """Only while it leaves on the day it was owed for: of another day, another letter tells."""
-    run = CourseRun.objects.select_related("course").get(pk=letter.course_run_id)
+    run = CourseRun.objects.select_related("course").get(letters=letter)
     leaves_on = leaving.leaves_on(run.pk, now=timezone.now())
     if leaves_on is None or leaves_on.isoformat() != letter.reason:
         return None

@@ -41,6 +41,7 @@ FAMILIES = {
     "cap_forms": 1,
     "closing_forms": 1,
     "merge_forms": 1,
+    "rotation_forms": 1,
     "_admin": 1,
     "admin_": 1,
     "_forms": 2,
