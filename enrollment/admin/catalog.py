@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog import rotation
 from catalog.models import Area, Course, Programme
+from enrollment.admin.course_lists import CourseListAdmin
 from enrollment.admin.rotation import RotationAdmin
 from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, ScopedRelatedFilter
 
@@ -81,7 +82,7 @@ class AreaAdmin(ScopedAdmin):
 
 
 @admin.register(Course)
-class CourseAdmin(ScopedAdmin):
+class CourseAdmin(CourseListAdmin):
     institution_path = ""
     viewers = CENTRAL
     changers = adders = EDITORS

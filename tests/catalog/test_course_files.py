@@ -160,10 +160,11 @@ def test_file_of_a_hundred_thousand_rows_is_refused() -> None:
 
 
 def test_file_that_is_too_big_is_not_read_further() -> None:
-    class Endless(io.RawIOBase):
+    class Endless(io.BytesIO):
         given = 0
 
-        def read(self, size: int = -1) -> bytes:
+        def read(self, size: int | None = -1) -> bytes:
+            assert size is not None
             assert size > 0
             self.given += size
             return b"x" * size

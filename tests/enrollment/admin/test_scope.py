@@ -56,6 +56,7 @@ def addresses() -> Iterator[str]:
     """Every page of every list and of every row there is, whoever it belongs to, and the pages beside them."""
     yield from (reverse("admin:index"), reverse("admin:enrollment_enrollment_disputes"))
     yield reverse("admin:enrollment_enrollment_desk")
+    yield reverse("admin:catalog_course_import")
     yield from (reverse("admin:libraries_roster_upload"), reverse("admin:jsi18n"), reverse("admin:password_change"))
     for label in ("catalog", "enrollment", "libraries"):
         yield reverse("admin:app_list", args=[label])
