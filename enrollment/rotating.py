@@ -114,7 +114,7 @@ def _check(by: User, reason: str | None = None) -> None:
 
 
 def _foresee(programme: Programme, plan: Plan, *, now: datetime) -> Preview:
-    """With five queries, however much is on offer."""
+    """With five queries at most, however much is on offer."""
     touched = {*plan.remove, *(pk for pk, _day in plan.ends), *(slot.listing_id for slot in plan.change)}
     courses = set(
         Listing.objects.filter(programme=programme, pk__in=touched).order_by().values_list("course_id", flat=True)
