@@ -33,7 +33,7 @@ _FORMULA = ("=", "+", "-", "@")
 _COLUMNS = {
     "code": ("code", "cursuscode", "code_du_cours", "course_code"),
     "title": ("titel", "naam", "titre", "intitule", "title", "name"),
-    "area": ("domein", "thema", "categorie", "rubriek", "domaine", "theme", "area", "subject", "category"),
+    "area": ("onderwerp", "domein", "thema", "categorie", "rubriek", "domaine", "theme", "area", "subject", "category"),
     "language": ("taal", "langue", "language"),
     "level": ("niveau", "level"),
     "hours": ("uren", "duur", "heures", "duree", "hours", "length"),
