@@ -147,14 +147,20 @@ def _once(offer: Offer) -> Iterator[Against]:
 
 
 def _at_most(offer: Offer) -> Iterator[Against]:
-    """The worst day to come, of those the plan makes worse."""
+    """The worst day to come, of those on which something is new. Of a programme that has too many already, titles may
+    still leave."""
     core = [slot for slot in offer.after if slot.role == Role.CORE]
-    new = [slot for slot, _was in offer.new if slot.role == Role.CORE]
+    new = [slot for slot, was in offer.new if slot.role == Role.CORE and not (was and _is_within(slot, was))]
     days = {max(slot.since, offer.today) for slot in core}
     counts = {day: busy_on(core, day) for day in days if any(slot.is_on(day) for slot in new)}
     worst = min(counts, key=lambda day: (-counts[day], day), default=None)
     if worst is not None and counts[worst] > offer.most:
         yield Against(Rule.TOO_MANY, {"day": worst, "count": counts[worst], "most": offer.most})
+
+
+def _is_within(slot: Slot, was: Slot) -> bool:
+    ends = was.until is None or (slot.until is not None and slot.until <= was.until)
+    return was.role == slot.role and was.since <= slot.since and ends
 
 
 def busy_on(slots: Iterable[Slot], day: date) -> int:

@@ -23,11 +23,16 @@ LANGUAGE sql STABLE AS $$
 $$
 """
 # At the end of the transaction, so that titles may be replaced in any order. The programme's row is locked before the
-# count: of two transactions that add the last title, the second one counts what the first has written.
+# count: of two transactions that add the last title, the second one counts what the first has written. A title that only
+# comes later or leaves sooner is no more than there was.
 OF_LISTINGS = """
 CREATE FUNCTION catalog_listing_core_titles() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE most int;
 BEGIN
+    IF TG_OP = 'UPDATE' AND OLD.role = NEW.role AND OLD.programme_id = NEW.programme_id
+        AND daterange(OLD.offered_from, OLD.offered_until) @> daterange(NEW.offered_from, NEW.offered_until) THEN
+        RETURN NULL;
+    END IF;
     SELECT core_titles INTO most FROM catalog_programme WHERE id = NEW.programme_id FOR NO KEY UPDATE;
     IF catalog_most_core_titles(NEW.programme_id, NEW.offered_from, NEW.offered_until) > most THEN
         RAISE EXCEPTION 'more core titles at once than programme % has', NEW.programme_id

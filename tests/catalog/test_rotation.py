@@ -302,6 +302,23 @@ def test_database_refuses_a_core_title_too_many_at_the_end_of_the_transaction(pr
         written(lambda: first.update(offered_until=None))
 
 
+def test_from_a_programme_with_too_many_titles_some_may_still_leave(programme: Programme) -> None:
+    rows = [offer_course(programme, make_course(f"Title {number}")) for number in range(2)]
+    coming = make_course("Coming")
+    written()
+    with connection.cursor() as cursor:  # as before there was such a rule
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        Programme.objects.update(core_titles=1)
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    programme.refresh_from_db()
+    carried_out(programme, rotation.ending(listing_id=rows[1].pk, day=days(50)))
+    written()
+    one_for_one = {day: rotation.replacing(out=[rows[0].pk], come=[coming.pk], day=days(day)) for day in (40, 50)}
+    assert [against(programme, plan) for plan in one_for_one.values()] == [[Rule.TOO_MANY], []]
+    with pytest.raises(IntegrityError, match="more core titles at once"):
+        written(lambda: Listing.objects.filter(pk=rows[1].pk).update(offered_until=days(60)))
+
+
 def test_database_counts_modules_apart(programme: Programme) -> None:
     for number in range(2):
         offer_course(programme, make_course(f"Title {number}"))
