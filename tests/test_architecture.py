@@ -21,8 +21,8 @@ LAYERS = {
     "pages and commands": "admin views urls management templatetags accounts openid arriving",
     "forms, reports, tasks, letters": "forms reports tasks letters drafts drafting staff_drafts",
     "operations": (
-        "line breaker tallies searching applying at_the_desk asking asking_again moving new_cards card_checking rivalry ending"
-        " renewing lapsing using announcing prioritizing waiting_list cap cap_plan closing provisioning agreeing"
+        "line breaker tallies searching applying at_the_desk asking asking_again moving new_cards card_checking rivalry"
+        " ending renewing lapsing using announcing prioritizing waiting_list cap cap_plan closing provisioning agreeing"
         " outcomes stuck alarming reminding scarcity merging merge_plan"
         " roster_uploading membership rosters people address_codes system_checks provider_checks identities"
         " rechecking roster_fetching noticing erasing erasing_again erase_plan sessions launch"
