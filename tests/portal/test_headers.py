@@ -51,7 +51,13 @@ def test_page_has_nothing_inline_and_nothing_from_elsewhere(client: Client, site
     assert re.findall(r'(?:src|<link[^>]*href|<use href)="(?!/)[^"]*"', text) == []
 
 
-def test_a_stranger_gets_only_the_cookie_against_forged_forms(client: Client, site: None) -> None:
-    client.get("/")
+@pytest.mark.parametrize("path", PAGES[:6])
+def test_a_stranger_who_reads_gets_no_cookie(client: Client, site: None, path: str) -> None:
+    client.get(path)
+    assert set(client.cookies) == set()
+
+
+def test_a_stranger_with_a_form_gets_only_the_cookie_against_forged_ones(client: Client, site: None) -> None:
+    client.get("/join/")
     assert set(client.cookies) == {"csrf"}
     assert client.cookies["csrf"]["httponly"] is True
