@@ -31,7 +31,7 @@ LAYERS = {
     "rules": "seats share_moves eligibility starting history scoping limits guessing fuse",
     "models": "models",
     "adapters, which know no models": (
-        "provider cards covers shelf secrets privacy colors doorbell roster_files roster_places"
+        "provider cards covers cover_pictures shelf secrets privacy colors doorbell roster_files roster_places"
         " openid_requests openid_tokens erasure_list"
     ),
 }

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
+from django.utils.text import Truncator
+from django.utils.translation import gettext as _
 
+from catalog import cover_pictures
 from catalog.models import Course
 from enrollment.models import Enrollment
-from enrollment.reports import finding, offer
+from enrollment.reports import finding, news, offer
 from enrollment.reports.offer import Offer
 
 
@@ -23,10 +27,38 @@ def course(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "course": found,
         "offer": own,
+        "summary": _summary(found),
         "alike": finding.alike(found, day=day),
         "enrollment": _enrollment(request, own),
     }
     return render(request, "enrollment/course.html", context)
+
+
+def cover(request: HttpRequest, slug: str) -> HttpResponse:
+    found = get_object_or_404(Course.objects.select_related("area"), slug=slug)
+    return HttpResponse(cover_pictures.svg(code=found.code, area=found.area.slug), content_type="image/svg+xml")
+
+
+def picture(request: HttpRequest, slug: str) -> HttpResponse:
+    found = get_object_or_404(Course.objects.select_related("area"), slug=slug)
+    return HttpResponse(cover_pictures.png(code=found.code, area=found.area.slug), content_type="image/png")
+
+
+def feed(request: HttpRequest) -> HttpResponse:
+    address = settings.SITE_URL + request.path
+    made = news.atom(news.news(timezone.localdate()), address=address)
+    return HttpResponse(made, content_type="application/atom+xml; charset=utf-8")
+
+
+def calendar(request: HttpRequest) -> HttpResponse:
+    made = news.calendar(news.news(timezone.localdate()))
+    return HttpResponse(made, content_type="text/calendar; charset=utf-8")
+
+
+def _summary(found: Course) -> str:
+    """Of one line, for those who have not opened the page yet."""
+    told = Truncator(" ".join(found.description.split())).chars(160)
+    return told or _("%(title)s: follow this course online, for free, with your library card.") % {"title": found.title}
 
 
 def _enrollment(request: HttpRequest, own: Offer | None) -> Enrollment | None:
