@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from benchmarks import allocate, cards, claim, provision, reconcile, recovery, roster, signup
+from benchmarks import allocate, cards, claim, provision, reconcile, recovery, roster, search, signup
 from benchmarks.stage import Stage, set_up
 
 BENCHMARKS: dict[str, Callable[[Stage], None]] = {
@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, Callable[[Stage], None]] = {
     "provision": provision.main,
     "reconcile": reconcile.main,
     "roster": lambda stage: roster.main(),
+    "search": search.main,
 }
 
 

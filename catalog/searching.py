@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
 
 from django.db import connection, transaction
 
+from catalog.models import CatalogChange
+
 # Of what is typed, so much is read; and of courses that fit, so many are looked at.
-MOST_LETTERS, MOST_WORDS, MOST_HITS = 100, 8, 2000
+MOST_LETTERS, MOST_WORDS, MOST_HITS = 100, 8, 1000
 # A word that is in no course is taken for these at most, and only when they look so much like it.
 MOST_GUESSES, LIKENESS = 3, 0.7
 _BEST = 1000.0  # a rank that no other reaches
@@ -24,6 +26,11 @@ ORDER BY place LIMIT %(most)s
 _NEAR = (
     "SELECT word FROM catalog_searchword WHERE word %% %(word)s ORDER BY similarity(word, %(word)s) DESC, word LIMIT 30"
 )
+_FORGET_WORDS = """
+DELETE FROM catalog_searchword known WHERE NOT EXISTS (
+    SELECT FROM catalog_coursedocument document WHERE document.words @@ to_tsquery('simple', known.word)
+)
+"""
 # What begins with the word, since it may not be typed to its end, or has its stem in one of the languages.
 _ONE_WORD = """(
     to_tsquery('simple', {lexemes}) || plainto_tsquery('dutch', {word}) || plainto_tsquery('french', {word})
@@ -33,7 +40,7 @@ _ONE_WORD = """(
 _HITS = """
 WITH on_offer AS NOT MATERIALIZED (
     SELECT course.id, course.area_id, course.level, course.language, course.hours, listing.offered_from,
-           listing.offered_until, document.title, document.words
+           listing.offered_until, document.title, document.title_words, document.words
     FROM catalog_coursedocument document
     JOIN catalog_course course ON course.id = document.course_id
     JOIN catalog_listing listing ON listing.course_id = course.id
@@ -115,7 +122,7 @@ def search(words: str, *, day: date, narrow: Narrow | None = None, any_word: boo
         return Found()
     wish, values = _wish(asked, any_word)
     conditions, limits = _narrowed(narrow or Narrow())
-    fits, rank = (f"words @@ ({wish})", f"ts_rank(words, {wish})") if asked else ("true", "0")
+    fits, rank = (f"words @@ ({wish})", f"ts_rank(title_words, {wish})") if asked else ("true", "0")
     title = " ".join(word.typed for word in asked)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -125,6 +132,14 @@ def search(words: str, *, day: date, narrow: Narrow | None = None, any_word: boo
         rows = cursor.fetchall()
     guessed = {word.typed: word.guesses for word in asked if word.guesses}
     return Found(_ranked(rows, title), guessed, is_cut=len(rows) > MOST_HITS)
+
+
+def tidy(*, now: datetime) -> None:
+    """Forget words that no course has any more, and changes of the catalog that nobody can have seen the other side of.
+    The version becomes another by it, and pages are made anew."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGET_WORDS)
+    CatalogChange.objects.filter(at__lt=now - timedelta(days=1)).delete()
 
 
 def _asked(words: str) -> list[Word]:
@@ -172,7 +187,7 @@ def _narrowed(narrow: Narrow) -> tuple[str, dict[str, Any]]:
 
 
 def _ranked(rows: Iterable[tuple[Any, ...]], title: str) -> list[Hit]:
-    """Each course once: the exact title, then what begins so, then by rank."""
+    """Each course once: the exact title, then what begins so, then by how much of the words the title has."""
     hits: dict[int, Hit] = {}
     for row in rows:
         hit = Hit(*row)

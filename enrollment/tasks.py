@@ -10,7 +10,7 @@ from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
-from catalog import tallies
+from catalog import searching, tallies
 from enrollment import (
     agreeing,
     alarming,
@@ -140,6 +140,7 @@ def sweep_people() -> None:
     limits.forget(before=now - timedelta(days=2))
     noticing.forget(now=now)
     tallies.forget(before=now - timedelta(days=14))
+    searching.tidy(now=now)
     reconciling.forget(before=now - reconciling.KEPT_FOR)
     SessionStore.clear_expired()
 

@@ -35,7 +35,7 @@ _ADDRESS = re.compile(
 _OWN_COOKIES = frozenset({settings.SESSION_COOKIE_NAME, "messages"})
 _READ_EVERY = 1.0  # seconds
 _OVERHEAD = 1024  # bytes that a page takes beside its content, about
-_VERSION = "SELECT count(*), max(id) FROM catalog_catalogchange"
+_VERSION = "SELECT count(*), sum(id) FROM catalog_catalogchange"
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 

@@ -14,38 +14,40 @@ CREATE FUNCTION catalog_plain(words text) RETURNS text LANGUAGE sql STABLE PARAL
     SELECT trim(regexp_replace(lower(unaccent(normalize(coalesce(words, ''), NFKC))), '[^[:alnum:]]+', ' ', 'g'))
 $$
 """
-# Each word as it is, and by the stem it has in each of the three languages.
+# Each word as it is, and by the stem it has in each of the three languages; without places, which nothing asks for.
 LEXEMES = """
-CREATE FUNCTION catalog_lexemes(words text, weight "char") RETURNS tsvector LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT setweight(
-        to_tsvector('simple', words) || to_tsvector('dutch', words) || to_tsvector('french', words)
-        || to_tsvector('english', words), weight)
+CREATE FUNCTION catalog_lexemes(words text) RETURNS tsvector LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT strip(to_tsvector('simple', words) || to_tsvector('dutch', words) || to_tsvector('french', words)
+                 || to_tsvector('english', words))
 $$
 """
 # NULL: all courses. The words are put in their order, so that two who do this at once wait for each other, not crosswise.
 INDEX = """
 CREATE FUNCTION catalog_index(ids bigint[]) RETURNS void LANGUAGE sql AS $$
-    WITH plain AS (
+    WITH same AS MATERIALIZED (
+        SELECT catalog_plain(words) AS words, ARRAY(
+            SELECT ' ' || plain || ' ' FROM unnest(string_to_array(words, ',')) phrase, catalog_plain(phrase) plain
+            WHERE plain <> ''
+        ) AS phrases FROM catalog_synonym
+    ), plain AS MATERIALIZED (
         SELECT course.id, left(catalog_plain(course.title), 200) AS title,
                catalog_plain(concat_ws(' ', area.name_nl, area.name_fr, area.name_en)) AS area,
                catalog_plain(concat_ws(' ', description_nl, description_fr, description_en)) AS description
         FROM catalog_course course JOIN catalog_area area ON area.id = course.area_id
         WHERE ids IS NULL OR course.id = ANY(ids)
-    ), told AS (
+    ), told AS MATERIALIZED (
         SELECT plain.*, coalesce((
-            SELECT string_agg(catalog_plain(synonym.words), ' ') FROM catalog_synonym synonym
-            WHERE EXISTS (
-                SELECT FROM unnest(string_to_array(synonym.words, ',')) phrase
-                WHERE catalog_plain(phrase) <> ''
-                AND position(' ' || catalog_plain(phrase) || ' ' IN concat_ws(' ', '', title, area, description, '')) > 0
+            SELECT string_agg(same.words, ' ') FROM same WHERE EXISTS (
+                SELECT FROM unnest(same.phrases) phrase
+                WHERE position(phrase IN concat_ws(' ', '', title, area, description, '')) > 0
             )
         ), '') AS synonyms FROM plain
     ), written AS (
-        INSERT INTO catalog_coursedocument (course_id, title, words)
-        SELECT id, title, catalog_lexemes(title, 'A') || catalog_lexemes(area || ' ' || synonyms, 'B')
-                          || catalog_lexemes(description, 'C')
+        INSERT INTO catalog_coursedocument (course_id, title, title_words, words)
+        SELECT id, title, catalog_lexemes(title), catalog_lexemes(concat_ws(' ', title, area, synonyms, description))
         FROM told
-        ON CONFLICT (course_id) DO UPDATE SET title = excluded.title, words = excluded.words
+        ON CONFLICT (course_id) DO UPDATE
+        SET title = excluded.title, title_words = excluded.title_words, words = excluded.words
     )
     INSERT INTO catalog_searchword (word)
     SELECT DISTINCT word
@@ -106,7 +108,7 @@ NOT_KEPT = [
     for table, operation, _work in TRIGGERS
 ]
 NO_FUNCTIONS = """
-DROP FUNCTION catalog_index(bigint[]); DROP FUNCTION catalog_lexemes(text, "char"); DROP FUNCTION catalog_plain(text)
+DROP FUNCTION catalog_index(bigint[]); DROP FUNCTION catalog_lexemes(text); DROP FUNCTION catalog_plain(text)
 """
 
 
@@ -159,6 +161,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("title", models.TextField()),
+                ("title_words", django.contrib.postgres.search.SearchVectorField()),
                 ("words", django.contrib.postgres.search.SearchVectorField()),
             ],
             options={

@@ -35,11 +35,12 @@ class Synonym(models.Model):
 
 
 class CourseDocument(models.Model):
-    """A course as the search knows it, without accents and capitals: its title, and the words of all that is said of
-    it, each as it is and by its stem, with their weights (A title, B area and synonyms, C descriptions)."""
+    """A course as the search knows it, without accents and capitals: its title, and the words of the title and of all
+    that is said of it, with those that mean the same, each as it is and by its stem."""
 
     course = models.OneToOneField("catalog.Course", on_delete=models.CASCADE, primary_key=True, related_name="document")
     title = models.TextField()
+    title_words = SearchVectorField()
     words = SearchVectorField()
 
     class Meta:
@@ -65,7 +66,8 @@ class SearchWord(models.Model):
 
 
 class CatalogChange(models.Model):
-    """A row for each statement that changed what the catalog's pages show: how many and the newest are its version."""
+    """A row for each statement that changed what the catalog's pages show. Their number and sum are its version: rows
+    that are committed in another order than they were numbered change it too, and nobody waits for anybody."""
 
     at = models.DateTimeField(db_default=Now())
 

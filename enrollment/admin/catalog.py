@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import Area, Course, Listing, Programme
-from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, ScopedRelatedFilter
+from catalog.models import Area, Course, Listing, Programme, Synonym
+from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, ScopedRelatedFilter, may
 
 if TYPE_CHECKING:
     ProgrammeFormBase = forms.ModelForm[Programme]
@@ -62,6 +63,20 @@ class AreaAdmin(ScopedAdmin):
     viewers = CENTRAL
     changers = adders = EDITORS
     list_display = ("name_nl", "name_fr", "name_en", "position")
+
+
+@admin.register(Synonym)
+class SynonymAdmin(ScopedAdmin):
+    """Deleted by hand too: no history hangs on words."""
+
+    institution_path = ""
+    viewers = CENTRAL
+    changers = adders = EDITORS
+    list_display = ("words",)
+    search_fields = ("words",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return may(request, EDITORS)
 
 
 @admin.register(Course)

@@ -243,6 +243,17 @@ def test_every_statement_that_changes_the_catalog_is_a_change(shelf: None, progr
         assert CatalogChange.objects.count() > before
 
 
+def test_words_that_no_course_has_are_forgotten_and_old_changes(shelf: None) -> None:
+    Course.objects.filter(title="Beter slapen").update(title="Rustig dutten")
+    CatalogChange.objects.update(at=NOW - timedelta(days=2))
+    Area.objects.update(position=2)
+    CatalogChange.objects.filter(pk=CatalogChange.objects.latest("pk").pk).update(at=NOW)
+    searching.tidy(now=NOW)
+    words = set(SearchWord.objects.values_list("word", flat=True))
+    assert ("slapen" in words, "dutten" in words, "spaans" in words, "phrases" in words) == (False, True, True, True)
+    assert CatalogChange.objects.count() == 1
+
+
 def test_a_thousand_courses_are_indexed_by_one_statement(programme: Programme) -> None:
     first = make_course()
     before = CatalogChange.objects.count()
