@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 from django.db import connection
@@ -63,8 +64,8 @@ def searches(dice: random.Random) -> Iterator[Wish]:
         first, second, *rest = title.split()
         spoiled = first[:2] + first[3] + first[2] + first[4:] if len(first) > 4 else first
         words = (first, f"{first} {second}", second[:4], rest[-1], spoiled, "espagnol", title, f"{second} {rest[-1]}")
-        choice = {"area": dice.choice(AREAS), "language": "nl"} if number % 3 == 0 else {}
-        yield Wish(words=words[number % len(words)], **choice)
+        wish = Wish(words=words[number % len(words)])
+        yield replace(wish, area=dice.choice(AREAS), language="nl") if number % 3 == 0 else wish
 
 
 def make_programme(words: list[str]) -> Programme:

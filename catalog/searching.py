@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from catalog.models import CatalogChange
 
 # Of what is typed, so much is read; and of courses that fit, so many are looked at.
-MOST_LETTERS, MOST_WORDS, MOST_HITS = 100, 8, 1000
+MOST_LETTERS, MOST_WORDS, MOST_HITS = 100, 8, 500
 # A word that is in no course is taken for these at most, and only when they look so much like it.
 MOST_GUESSES, LIKENESS = 3, 0.7
 _BEST = 1000.0  # a rank that no other reaches
@@ -39,17 +39,15 @@ _ONE_WORD = """(
 # A course in two programmes comes twice. Who has the very title is not lost where too many fit.
 _HITS = """
 WITH on_offer AS NOT MATERIALIZED (
-    SELECT course.id, course.area_id, course.level, course.language, course.hours, listing.offered_from,
-           listing.offered_until, document.title, document.title_words, document.words
+    SELECT document.*, listing.offered_from, listing.offered_until
     FROM catalog_coursedocument document
-    JOIN catalog_course course ON course.id = document.course_id
-    JOIN catalog_listing listing ON listing.course_id = course.id
+    JOIN catalog_listing listing ON listing.course_id = document.course_id
     JOIN catalog_programme programme ON programme.id = listing.programme_id
     WHERE listing.offered_from <= %(day)s AND (listing.offered_until IS NULL OR listing.offered_until > %(day)s)
     AND programme.opens_on <= %(day)s AND (programme.closes_on IS NULL OR programme.closes_on > %(day)s)
     {narrow}
 )
-SELECT id, area_id, level, language, hours, offered_from, offered_until, title, rank FROM (
+SELECT course_id, area_id, level, language, hours, offered_from, offered_until, title, rank FROM (
     (SELECT on_offer.*, %(best)s AS rank FROM on_offer WHERE title = %(title)s AND {fits} LIMIT 100)
     UNION ALL
     (SELECT on_offer.*, {rank} AS rank FROM on_offer WHERE {fits} LIMIT %(most)s)
@@ -57,7 +55,7 @@ SELECT id, area_id, level, language, hours, offered_from, offered_until, title, 
 """
 
 
-@dataclass
+@dataclass(slots=True)
 class Hit:
     """A course on offer that fits the words. `until` is the first day it is gone. A higher rank fits better."""
 
@@ -173,14 +171,14 @@ def _wish(asked: Sequence[Word], any_word: bool) -> tuple[str, dict[str, Any]]:
 def _narrowed(narrow: Narrow) -> tuple[str, dict[str, Any]]:
     hours = narrow.hours or range(0)
     conditions: dict[str, tuple[str, Any]] = {
-        "area": ("course.area_id = %(area)s", narrow.area_id),
-        "level": ("course.level = %(level)s", narrow.level or None),
-        "language": ("course.language = %(language)s", narrow.language or None),
-        "shortest": ("course.hours >= %(shortest)s", hours.start if hours else None),
-        "longest": ("course.hours < %(longest)s", hours.stop if hours else None),
+        "area": ("document.area_id = %(area)s", narrow.area_id),
+        "level": ("document.level = %(level)s", narrow.level or None),
+        "language": ("document.language = %(language)s", narrow.language or None),
+        "shortest": ("document.hours >= %(shortest)s", hours.start if hours else None),
+        "longest": ("document.hours < %(longest)s", hours.stop if hours else None),
         "since": ("listing.offered_from >= %(since)s", narrow.since),
         "until": ("listing.offered_until <= %(until)s", narrow.until),
-        "among": ("course.id = ANY(%(among)s)", None if narrow.among is None else list(narrow.among)),
+        "among": ("document.course_id = ANY(%(among)s)", None if narrow.among is None else list(narrow.among)),
     }
     asked = {name: each for name, each in conditions.items() if each[1] is not None}
     return "".join(f"AND {sql} " for sql, _value in asked.values()), {name: each[1] for name, each in asked.items()}

@@ -30,7 +30,7 @@ CREATE FUNCTION catalog_index(ids bigint[]) RETURNS void LANGUAGE sql AS $$
             WHERE plain <> ''
         ) AS phrases FROM catalog_synonym
     ), plain AS MATERIALIZED (
-        SELECT course.id, left(catalog_plain(course.title), 200) AS title,
+        SELECT course.id, area_id, level, language, hours, left(catalog_plain(course.title), 200) AS title,
                catalog_plain(concat_ws(' ', area.name_nl, area.name_fr, area.name_en)) AS area,
                catalog_plain(concat_ws(' ', description_nl, description_fr, description_en)) AS description
         FROM catalog_course course JOIN catalog_area area ON area.id = course.area_id
@@ -43,11 +43,16 @@ CREATE FUNCTION catalog_index(ids bigint[]) RETURNS void LANGUAGE sql AS $$
             )
         ), '') AS synonyms FROM plain
     ), written AS (
-        INSERT INTO catalog_coursedocument (course_id, title, title_words, words)
-        SELECT id, title, catalog_lexemes(title), catalog_lexemes(concat_ws(' ', title, area, synonyms, description))
+        INSERT INTO catalog_coursedocument
+            (course_id, area_id, level, language, hours, title, title_words, words)
+        SELECT id, area_id, level, language, hours, title, catalog_lexemes(title),
+               catalog_lexemes(concat_ws(' ', title, area, synonyms, description))
         FROM told
         ON CONFLICT (course_id) DO UPDATE
-        SET title = excluded.title, title_words = excluded.title_words, words = excluded.words
+        SET (area_id, level, language, hours, title, title_words, words) = (
+            excluded.area_id, excluded.level, excluded.language, excluded.hours, excluded.title, excluded.title_words,
+            excluded.words
+        )
     )
     INSERT INTO catalog_searchword (word)
     SELECT DISTINCT word
@@ -160,6 +165,18 @@ class Migration(migrations.Migration):
                         to="catalog.course",
                     ),
                 ),
+                (
+                    "area",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="catalog.area",
+                    ),
+                ),
+                ("level", models.CharField(max_length=20)),
+                ("language", models.CharField(max_length=2)),
+                ("hours", models.PositiveSmallIntegerField()),
                 ("title", models.TextField()),
                 ("title_words", django.contrib.postgres.search.SearchVectorField()),
                 ("words", django.contrib.postgres.search.SearchVectorField()),

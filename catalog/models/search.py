@@ -36,9 +36,14 @@ class Synonym(models.Model):
 
 class CourseDocument(models.Model):
     """A course as the search knows it, without accents and capitals: its title, and the words of the title and of all
-    that is said of it, with those that mean the same, each as it is and by its stem."""
+    that is said of it, with those that mean the same, each as it is and by its stem. What courses are chosen by stands
+    here too, so that the many that fit are not looked up one by one."""
 
     course = models.OneToOneField("catalog.Course", on_delete=models.CASCADE, primary_key=True, related_name="document")
+    area = models.ForeignKey("catalog.Area", on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    level = models.CharField(max_length=20)
+    language = models.CharField(max_length=2)
+    hours = models.PositiveSmallIntegerField()
     title = models.TextField()
     title_words = SearchVectorField()
     words = SearchVectorField()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
+from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,6 +28,7 @@ POPULAR_OF = timedelta(days=90)
 # A course that fewer people started is not called popular: nobody is to be told of.
 FEWEST_STARTS, MOST_POPULAR = 5, 24
 LENGTHS = {"short": range(5), "medium": range(5, 11), "long": range(11, 32_768)}
+_LENGTH, _LONGER = list(LENGTHS), [hours.start for hours in LENGTHS.values()][1:]
 CHOICES: dict[str, dict[str, object]] = {
     "show": {"new": _("new"), "leaving": _("leaving soon"), "popular": _("popular")},
     "level": {str(level): label for level, label in SHORT_LEVELS.items()},
@@ -181,22 +184,21 @@ class _Traits:
             "area": (self.areas[hit.area_id].slug,),
             "level": (hit.level,),
             "language": (hit.language,),
-            "length": tuple(name for name, hours in LENGTHS.items() if hit.hours in hours),
+            "length": (_LENGTH[bisect(_LONGER, hit.hours)],),
         }
 
-    def sifted(self, hits: Iterable[Hit], chosen: Mapping[str, str]) -> tuple[list[Hit], dict[str, Counter[str]]]:
+    def sifted(self, hits: Sequence[Hit], chosen: Mapping[str, str]) -> tuple[list[Hit], dict[str, Counter[str]]]:
         """The hits that fit all choices; and for each value, how many there would be with it and the other choices."""
-        fits: list[Hit] = []
-        counts: dict[str, Counter[str]] = {name: Counter() for name in LABELS}
-        for hit in hits:
-            traits = self.of(hit)
-            missed = [name for name, value in chosen.items() if value not in traits[name]]
-            if not missed:
-                fits.append(hit)
-            if len(missed) <= 1:
-                for name in missed or traits:
-                    counts[name].update(traits[name])
-        return fits, counts
+        told = [(hit, self.of(hit)) for hit in hits]
+        missed = [[name for name, value in chosen.items() if value not in traits[name]] for _hit, traits in told]
+        rows = list(zip(told, missed, strict=True))
+        counts = {
+            name: Counter(
+                chain.from_iterable(traits[name] for (_hit, traits), missing in rows if missing in ([], [name]))
+            )
+            for name in LABELS
+        }
+        return [hit for (hit, _traits), missing in rows if not missing], counts
 
     def ordered(self, hits: list[Hit], wish: Wish) -> list[Hit]:
         if wish.show == "new":
