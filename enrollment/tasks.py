@@ -10,7 +10,7 @@ from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
-from catalog import line, tallies
+from catalog import line, searching, tallies
 from enrollment import (
     agreeing,
     alarming,
@@ -157,6 +157,7 @@ def sweep_people() -> None:
     for forget in (noticing.forget, starts.forget, keys.forget, tokens.forget, tool_keys.forget):
         forget(now=now)
     tallies.forget(before=now - timedelta(days=14))
+    searching.tidy(now=now)
     reconciling.forget(before=now - reconciling.KEPT_FOR)
     SessionStore.clear_expired()
 

@@ -27,11 +27,12 @@ LAYERS = {
         " roster_uploading membership rosters people address_codes system_checks provider_checks identities"
         " rechecking roster_fetching noticing erasing erasing_again erase_plan sessions launch"
         " comparing reconciling repairing finishing rotation rotating leaving course_lists course_importing"
+        " searching"
     ),
     "rules": "seats share_moves eligibility starting history scoping limits guessing fuse offer_rules",
     "models": "models",
     "adapters, which know no models": (
-        "provider cards covers shelf secrets privacy colors doorbell roster_files roster_places"
+        "provider cards covers cover_pictures shelf secrets privacy colors doorbell roster_files roster_places"
         " openid_requests openid_tokens erasure_list drawing_certificates course_files"
     ),
 }
