@@ -11,12 +11,14 @@ from django.utils import timezone
 
 from catalog.models import Listing, Programme
 from enrollment.models import CourseRun, Enrollment, Event, Letter
+from libraries.models import User
 from portal.sandbox.only import refuse_outside_the_sandbox
 
 refuse_outside_the_sandbox()
 
-# Of a hundred people with a place so many have started a course, and so many of the others have saved one.
-START, SAVE = 55, 15
+# Of a hundred people with a place so many have started a course, and so many of the others have saved one; so many of
+# those who started one wish for a letter when they have finished it.
+START, SAVE, WISH = 55, 15, 40
 # How many courses each of them has, and what became of each.
 SEVERAL = (1, 1, 1, 2, 2, 3)
 FINISHED, UNDER_WAY, BEGUN = "finished", "under way", "begun"
@@ -73,6 +75,7 @@ class _Learner:
 
     def learn(self) -> None:
         self.runs = list(self._runs())
+        self.enrollment.user.wants_course_letters = self.dice.randrange(100) < WISH
         self.enrollment.used_at = min(run.started_at for run in self.runs if run.started_at)
 
     def _runs(self) -> Iterator[CourseRun]:
@@ -120,7 +123,7 @@ class _Learner:
 
     def letters(self) -> Iterator[Letter]:
         for run in self.runs:
-            if run.completed_at:
+            if run.completed_at and self.enrollment.user.wants_course_letters:
                 yield Letter(
                     kind=Letter.Kind.COURSE_FINISHED,
                     enrollment=self.enrollment,
@@ -134,5 +137,6 @@ class _Learner:
 def _save(learners: Sequence[_Learner]) -> None:
     CourseRun.objects.bulk_create((run for each in learners for run in each.runs), batch_size=500)
     Enrollment.objects.bulk_update((each.enrollment for each in learners), ["used_at"], batch_size=500)
+    User.objects.bulk_update((each.enrollment.user for each in learners), ["wants_course_letters"], batch_size=500)
     Event.objects.bulk_create((event for each in learners for event in each.events()), batch_size=1000)
     Letter.objects.bulk_create((letter for each in learners for letter in each.letters()), batch_size=1000)
