@@ -15,17 +15,19 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
+import pytest
 import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from portal.sandbox.course_tool_facts import CLIENT_ID, DEPLOYMENT_ID, KEYSET, LAUNCH, LOGIN
+from portal.sandbox.course_tool_facts import CLIENT_ID, DEEP_LINKING, DEPLOYMENT_ID, KEYSET, LAUNCH, LOGIN
 from portal.sandbox.platform import Platform, PlatformServer
 from tests.platform_server import TOKEN, RunningPlatform, served
 
 LTI = "https://purl.imsglobal.org/spec/lti/claim/"
 AGS = "https://purl.imsglobal.org/spec/lti-ags/claim/endpoint"
 SCORE = "https://purl.imsglobal.org/spec/lti-ags/scope/score"
+SUBJECT = "8f14e45f-ea8e-4f0a-9d1c-1f2b3c4d5e6f"
 DEEP = "https://purl.imsglobal.org/spec/lti-dl/claim/deep_linking_settings"
 
 
@@ -168,3 +170,49 @@ class Visitor:
 
 def signed(claims: dict[str, Any], key: str = "one", kid: str = "") -> str:
     return jwt.encode(claims, key_of(key), algorithm="RS256", headers={"kid": kid or key})
+
+
+def open_account(platform: RunningPlatform, external_id: str, *, active: bool = True) -> None:
+    user = {
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        "userName": external_id,
+        "externalId": external_id,
+        "active": active,
+    }
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    requests.post(f"{platform.base_url}/Users", json=user, headers=headers, timeout=5).raise_for_status()
+
+
+def to_pick(visitor: Visitor, **settings: Any) -> requests.Response:
+    """The page where somebody of the portal's staff picks courses (LTI deep linking 2.0)."""
+    asked = visitor.asks("staff-1", target_link_uri=f"{visitor.tool}{DEEP_LINKING}")
+    wanted = {
+        "deep_link_return_url": f"{visitor.portal.site}/lti/picked",
+        "accept_types": ["ltiResourceLink"],
+        "accept_presentation_document_targets": ["window"],
+        "accept_multiple": True,
+        "data": "opaque",
+        **settings,
+    }
+    claims = visitor.portal.claims("staff-1", asked["nonce"], **{DEEP: wanted})
+    claims[f"{LTI}message_type"] = "LtiDeepLinkingRequest"
+    answer = visitor.launch(signed(claims), asked["state"], DEEP_LINKING)
+    return visitor.look(answer.headers["Location"])
+
+
+@pytest.fixture
+def portal() -> Iterator[Portal]:
+    with running_portal() as running:
+        yield running
+
+
+@pytest.fixture
+def platform(portal: Portal, tmp_path: Path) -> Iterator[RunningPlatform]:
+    with running_courses(tmp_path / "accounts.jsonl", portal.site) as running:
+        open_account(running, SUBJECT)
+        yield running
+
+
+@pytest.fixture
+def visitor(portal: Portal, platform: RunningPlatform) -> Visitor:
+    return Visitor(portal, platform)

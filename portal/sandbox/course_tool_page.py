@@ -58,7 +58,7 @@ def course(claims: Claims, *, progress: int | None, back: str, trouble: Trouble 
 <h2 id="told">What this course was told of you</h2>
 {_told(claims)}
 <details><summary>Everything that came with the start</summary>
-<pre tabindex="0">{escape(as_json(claims))}</pre></details>
+<pre>{escape(as_json(claims))}</pre></details>
 </section>"""
     return _page(title, "A course of the training platform.", body, back)
 
@@ -109,7 +109,7 @@ def trouble(what: Trouble, *, back: str) -> str:
 def _alert(trouble: Trouble) -> str:
     answer = trouble.answer[:LONGEST]
     status = f"<p>Status: {trouble.status}</p>" if trouble.status is not None else ""
-    detail = f'<pre tabindex="0">{escape(answer)}</pre>' if answer else ""
+    detail = f"<pre>{escape(answer)}</pre>" if answer else ""
     return f'<section role="alert" class="bad"><p><strong>{escape(trouble.what)}</strong></p>{status}{detail}</section>'
 
 

@@ -6,60 +6,33 @@ import base64
 import hmac
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
-import requests
 from cryptography.hazmat.primitives import serialization
 from jwt.algorithms import RSAAlgorithm
 
 from portal.sandbox.course_tool_facts import CLIENT_ID, DEEP_LINKING, LAUNCH, titles
 from tests.course_portal import (
     AGS,
-    DEEP,
     LTI,
+    SUBJECT,
     Portal,
     Visitor,
     key_of,
+    open_account,
+    platform,
+    portal,
     running_courses,
-    running_portal,
     signed,
+    to_pick,
+    visitor,
 )
-from tests.platform_server import TOKEN, RunningPlatform
 
-SUBJECT = "8f14e45f-ea8e-4f0a-9d1c-1f2b3c4d5e6f"
-
-
-@pytest.fixture
-def portal() -> Iterator[Portal]:
-    with running_portal() as running:
-        yield running
-
-
-@pytest.fixture
-def platform(portal: Portal, tmp_path: Path) -> Iterator[RunningPlatform]:
-    with running_courses(tmp_path / "accounts.jsonl", portal.site) as running:
-        open_account(running, SUBJECT)
-        yield running
-
-
-@pytest.fixture
-def visitor(portal: Portal, platform: RunningPlatform) -> Visitor:
-    return Visitor(portal, platform)
-
-
-def open_account(platform: RunningPlatform, external_id: str, *, active: bool = True) -> None:
-    user = {
-        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
-        "userName": external_id,
-        "externalId": external_id,
-        "active": active,
-    }
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    requests.post(f"{platform.base_url}/Users", json=user, headers=headers, timeout=5).raise_for_status()
+__all__ = ["platform", "portal", "visitor"]
 
 
 def test_login_asks_the_portal_who_this_is(visitor: Visitor) -> None:
@@ -294,25 +267,13 @@ def test_start_without_a_line_item_tells_nothing(visitor: Visitor) -> None:
 # --- Picking courses ---
 
 
-def pick(visitor: Visitor, **settings: Any) -> requests.Response:
+def test_login_to_pick_courses_ends_where_they_are_picked(visitor: Visitor) -> None:
     asked = visitor.asks("staff-1", target_link_uri=f"{visitor.tool}{DEEP_LINKING}")
     assert asked["redirect_uri"] == f"{visitor.tool}{DEEP_LINKING}"
-    wanted = {
-        "deep_link_return_url": f"{visitor.portal.site}/lti/picked",
-        "accept_types": ["ltiResourceLink"],
-        "accept_presentation_document_targets": ["window"],
-        "accept_multiple": True,
-        "data": "opaque",
-        **settings,
-    }
-    claims = visitor.portal.claims("staff-1", asked["nonce"], **{DEEP: wanted})
-    claims[f"{LTI}message_type"] = "LtiDeepLinkingRequest"
-    answer = visitor.launch(signed(claims), asked["state"], DEEP_LINKING)
-    return visitor.look(answer.headers["Location"])
 
 
 def test_picked_courses_go_to_the_portal_signed(visitor: Visitor) -> None:
-    page = pick(visitor)
+    page = to_pick(visitor)
     assert page.text.count('type="checkbox"') == len(titles()) > 30
     assert "Pick a course first." in visitor.press(page, course=["other"]).text
     sent = visitor.press(page, course=["ST-1001", "ST-2001", "ST-1001"])
@@ -328,12 +289,12 @@ def test_picked_courses_go_to_the_portal_signed(visitor: Visitor) -> None:
 
 
 def test_one_course_where_the_portal_wants_one(visitor: Visitor) -> None:
-    page = pick(visitor, accept_multiple=False)
+    page = to_pick(visitor, accept_multiple=False)
     assert "checkbox" not in page.text
     assert visitor.press(page, course=["ST-1001", "ST-2001"]).text.count("<li>") == 1
 
 
 def test_picked_courses_go_nowhere_else(visitor: Visitor) -> None:
-    page = pick(visitor, deep_link_return_url="http://elsewhere/")
+    page = to_pick(visitor, deep_link_return_url="http://elsewhere/")
     answer = visitor.press(page, course="ST-1001")
     assert (answer.status_code, "JWT" in answer.text) == (403, False)
