@@ -21,7 +21,7 @@ from enrollment.shelf import sections
 register = template.Library()
 
 _PREFIX = re.compile(r"^/(?:{})(?=[/?]|$)".format("|".join(code for code, _name in settings.LANGUAGES)))
-NARROW_SPACE = "\u202f"
+NARROW_SPACE, NO_BREAK_SPACE = "\u202f", "\u00a0"
 NATIVE_NAMES = {"nl": "Nederlands", "fr": "Français", "en": "English"}
 LOOKS = {
     "success": {"tone": "good", "icon": "circle-check", "role": "status"},
@@ -40,7 +40,7 @@ def icon(name: str) -> SafeString:
 @register.filter
 def without_end(label: object) -> str:
     """A label that is a sentence, to go on after."""
-    return str(label).rstrip(" .?:")
+    return str(label).rstrip(f" .?:{NARROW_SPACE}{NO_BREAK_SPACE}")
 
 
 @register.simple_tag

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from catalog.models import Course
 from enrollment.models import Enrollment
 from enrollment.reports import offer
+from enrollment.reports.course_start import start_of
 from enrollment.reports.offer import Offer, Wish
 
 Choices = Iterable[tuple[str, object]]
@@ -41,11 +42,18 @@ def courses(request: HttpRequest) -> HttpResponse:
 
 
 def course(request: HttpRequest, slug: str) -> HttpResponse:
-    found = get_object_or_404(Course.objects.select_related("area"), slug=slug)
+    found = get_object_or_404(Course.objects.select_related("area", "provider__tool"), slug=slug)
     offers = offer.on_offer(timezone.localdate())
     own = next((each for each in offers if each.course.pk == found.pk), None)
     alike = [each for each in offers if each.course.area_id == found.area_id and each is not own]
-    context = {"course": found, "offer": own, "alike": alike[:4], "enrollment": _enrollment(request, own)}
+    start = start_of(request.user.pk, found, now=timezone.now())
+    context = {
+        "course": found,
+        "offer": own,
+        "alike": alike[:4],
+        "enrollment": _enrollment(request, own),
+        "start": start,
+    }
     return render(request, "enrollment/course.html", context)
 
 

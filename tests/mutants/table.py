@@ -268,8 +268,8 @@ MUTANTS = (
         "no-breaker",
         15,
         "catalog/breaker.py",
-        "(%(wide)s OR failures + 1 >= %(most)s) AS goes_down",
-        "%(wide)s AS goes_down",
+        "%(wide)s OR failures + 1 >= %(most)s OR",
+        "%(wide)s OR",
         (BREAKER,),
     ),
     Mutant(

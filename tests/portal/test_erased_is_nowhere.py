@@ -87,11 +87,14 @@ CODES = {
     },
     "enrollment_capchange": {"reason", "obstacle"},
     "enrollment_enrollment": {"state", "end_reason", "privacy_version", "privacy_language"},
+    "enrollment_courserun": {"activity", "certificate_code"},
     "enrollment_erasure": {"code"},
     "enrollment_event": {"kind", "reason"},
+    "enrollment_launch": {"message", "language"},
     "enrollment_letter": {"trouble", "kind", "reason"},
     "enrollment_provideraccount": {"trouble", "seen"},
     "enrollment_reconciliation": {"trouble", "doubt"},
+    "enrollment_signingkey": {"kid", "public", "sealed"},
     "django_admin_log": {"object_id", "object_repr", "change_message"},  # of staff, and neutral
 }
 OF_THE_CATALOG_AND_FRAMEWORK = ("catalog_", "auth_", "django_content_type", "socialaccount_socialapp")

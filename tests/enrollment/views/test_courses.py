@@ -122,7 +122,7 @@ def test_course_says_when_it_is_gone(client: Client, programme: Programme) -> No
 def test_course_knows_whose_place_it_is(client: Client, programme: Programme) -> None:
     ada = make_member(programme=programme)
     client.force_login(ada.user)
-    assert "You have applied" in page(client, "/en/courses/beter-slapen/")
+    assert "Your place is held for you until then." in page(client, "/en/courses/beter-slapen/")
 
 
 def test_unknown_course_is_not_found(client: Client) -> None:
