@@ -35,6 +35,8 @@ def populate(programme: Programme, *, now: datetime) -> None:
     """The same in every demo of a day, in the caller's transaction."""
     dice = random.Random(2020)
     courses = _courses(programme, now)
+    if len(courses) < max(SEVERAL):
+        return
     seats = Enrollment.objects.filter(
         pool__programme=programme,
         state=Enrollment.State.SEATED,
@@ -62,7 +64,9 @@ def populate(programme: Programme, *, now: datetime) -> None:
 
 def _courses(programme: Programme, now: datetime) -> Sequence[int]:
     """That could be started at any time since the opening, and can still."""
-    listings = programme.listings.on_offer(timezone.localdate(now)).filter(role=Listing.Role.CORE)
+    listings = programme.listings.on_offer(timezone.localdate(now)).filter(
+        role=Listing.Role.CORE, offered_from__lte=programme.opens_on
+    )
     return list(listings.order_by("course__code").values_list("course_id", flat=True))
 
 
