@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -13,9 +15,9 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, override
-from fontTools.ttLib import TTFont
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
+from fpdf.fonts import TTFFont
 
 from libraries.colors import accent_for
 
@@ -26,10 +28,24 @@ _FONTS = Path(__file__).parent / "fonts"
 _REGULAR, _BOLD = "atkinson-hyperlegible-next-regular.ttf", "atkinson-hyperlegible-next-bold.ttf"
 # Greek, Cyrillic and rare Latin letters.
 _OTHERS = "dejavu-sans.ttf"
-_INK, _MUTED, _PAPER = (22, 17, 12), (94, 84, 72), (255, 255, 255)
+_INK, _MUTED = (22, 17, 12), (94, 84, 72)
 # In millimetres, of A4 lying down: the band of color, where the text begins and how wide it may be.
 _WIDTH, _HEIGHT, _BAND, _LEFT, _TEXT = 297.0, 210.0, 16.0, 38.0, 225.0
 _CODE_TOP = 168.0
+# The shelf of the portal: books in the color of the institution, how much of it and how high, beside the code.
+_SHELF, _SPINE, _BESIDE = (208.0, 195.0), 5.0, 165.0
+_BOOKS = (
+    (1.0, 24),
+    (0.55, 20),
+    (0.3, 27),
+    (1.0, 18),
+    (0.75, 23),
+    (0.3, 16),
+    (0.55, 26),
+    (1.0, 21),
+    (0.3, 25),
+    (0.75, 19),
+)
 
 
 @dataclass(frozen=True)
@@ -49,8 +65,9 @@ class Facts:
 
 
 def draw(facts: Facts) -> bytes:
-    with override(facts.language):
-        pdf = _page(facts)
+    pdf = FPDF(orientation="landscape", unit="mm", format="A4")
+    with override(facts.language), _fonts(pdf):
+        _begin(pdf, facts)
         _draw_frame(pdf, facts)
         _draw_words(pdf, facts)
         _draw_check(pdf, facts)
@@ -72,11 +89,11 @@ def is_whole(name: str) -> bool:
 
 @cache
 def _letters() -> frozenset[int]:
-    return frozenset(code for name in (_REGULAR, _OTHERS) for code in TTFont(_FONTS / name).getBestCmap())
+    with _fonts(FPDF()) as fonts:
+        return frozenset(code for font in fonts for code in font.cmap)
 
 
-def _page(facts: Facts) -> FPDF:
-    pdf = FPDF(orientation="landscape", unit="mm", format="A4")
+def _begin(pdf: FPDF, facts: Facts) -> None:
     pdf.set_auto_page_break(False)
     pdf.set_creation_date(facts.finished_at)
     pdf.set_lang(facts.language)
@@ -84,12 +101,22 @@ def _page(facts: Facts) -> FPDF:
     pdf.set_author(drawable(facts.institution))
     pdf.set_creator("Leerkaart")
     pdf.set_producer("Leerkaart")
+    pdf.add_page()
+
+
+@contextmanager
+def _fonts(pdf: FPDF) -> Iterator[list[TTFFont]]:
+    """Their files are closed afterwards, also of those in which nothing was written."""
     pdf.add_font("text", "", _FONTS / _REGULAR)
     pdf.add_font("text", "B", _FONTS / _BOLD)
     pdf.add_font("others", "", _FONTS / _OTHERS)
     pdf.set_fallback_fonts(["others"], exact_match=False)
-    pdf.add_page()
-    return pdf
+    fonts = [font for font in pdf.fonts.values() if isinstance(font, TTFFont)]
+    try:
+        yield fonts
+    finally:
+        for font in fonts:
+            font.close()
 
 
 def _draw_frame(pdf: FPDF, facts: Facts) -> None:
@@ -121,12 +148,28 @@ def _draw_words(pdf: FPDF, facts: Facts) -> None:
 
 
 def _draw_check(pdf: FPDF, facts: Facts) -> None:
+    _draw_shelf(pdf, facts)
     pdf.set_draw_color(*_MUTED)
     pdf.line(_LEFT, _CODE_TOP - 5, _LEFT + _TEXT, _CODE_TOP - 5)
-    _write(pdf, _CODE_TOP, _("Is this certificate real? Check its code here:"), size=11, color=_MUTED)
-    _write(pdf, _CODE_TOP + 7, facts.address, size=12, link=facts.address)
+    _write(pdf, _CODE_TOP, _("Is this certificate real? Check its code here:"), size=11, color=_MUTED, width=_BESIDE)
+    _write(pdf, _CODE_TOP + 7, facts.address, size=12, width=_BESIDE, link=facts.address)
     _write(pdf, _CODE_TOP + 15, facts.code, size=17, bold=True)
-    _write(pdf, _CODE_TOP + 25, _("It says that somebody took part. It is no diploma."), size=10, color=_MUTED)
+    _write(
+        pdf,
+        _CODE_TOP + 25,
+        _("It says that somebody took part. It is no diploma."),
+        size=10,
+        color=_MUTED,
+        width=_BESIDE,
+    )
+
+
+def _draw_shelf(pdf: FPDF, facts: Facts) -> None:
+    left, foot = _SHELF
+    for place, (strength, height) in enumerate(_BOOKS):
+        shade = [round(255 - (255 - each) * strength) for each in _channels(accent_for(facts.color).light)]
+        pdf.set_fill_color(*shade)
+        pdf.rect(left + place * (_SPINE + 0.5), foot - height, _SPINE, height, style="F")
 
 
 def _write(
@@ -138,6 +181,7 @@ def _write(
     bold: bool = False,
     color: tuple[int, int, int] | None = None,
     most_lines: int = 1,
+    width: float = _TEXT,
     link: str = "",
 ) -> None:
     """Smaller where it would need more lines; afterwards the position is below it."""
@@ -149,12 +193,13 @@ def _write(
         pdf.set_font("text", style, size)
         height = size * 0.45
         pdf.set_xy(_LEFT, top)
-        lines = pdf.multi_cell(_TEXT, height, text, dry_run=True, output="LINES", align="L")
+        lines = pdf.multi_cell(width, height, text, dry_run=True, output="LINES", align="L")
+        assert isinstance(lines, list)
         if len(lines) <= most_lines or size <= 6:
             break
         size *= 0.9
     pdf.set_xy(_LEFT, top)
-    pdf.multi_cell(_TEXT, height, text, align="L", link=link, new_x=XPos.LEFT, new_y=YPos.NEXT)
+    pdf.multi_cell(width, height, text, align="L", link=link, new_x=XPos.LEFT, new_y=YPos.NEXT)
     pdf.text_color = before
 
 

@@ -26,7 +26,7 @@ def finish(run: CourseRun, *, at: datetime, now: datetime) -> bool:
     completed_at = max(run.started_at, min(at, now))
     if not first.update(completed_at=completed_at, certificate_code=_new_code()):
         return False
-    enrollment = Enrollment.objects.select_related("share", "user").get(pk=run.enrollment_id)
+    enrollment = Enrollment.objects.select_related("share", "user").get(course_runs=run)
     history.record(Event.Kind.COURSE_FINISHED, now=now, enrollment=enrollment, new_value=run.course_id)
     if enrollment.user.wants_course_letters:
         Letter.objects.create(

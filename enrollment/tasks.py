@@ -10,7 +10,7 @@ from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
-from catalog import line, tallies
+from catalog import line, searching, tallies
 from enrollment import (
     agreeing,
     alarming,
@@ -21,6 +21,7 @@ from enrollment import (
     erasing,
     following,
     lapsing,
+    leaving,
     letters,
     noticing,
     probing,
@@ -117,6 +118,7 @@ def sweep_seats() -> None:
         renewing.announce_ends,
         using.remind,
         following.send_reminders,
+        leaving.tell_learners,
         reminding.remind_libraries,
         scarcity.announce_scarcity,
         agreeing.owe_changes,
@@ -157,6 +159,7 @@ def sweep_people() -> None:
     for forget in (noticing.forget, starts.forget, keys.forget, tokens.forget, tool_keys.forget):
         forget(now=now)
     tallies.forget(before=now - timedelta(days=14))
+    searching.tidy(now=now)
     reconciling.forget(before=now - reconciling.KEPT_FOR)
     SessionStore.clear_expired()
 

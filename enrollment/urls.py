@@ -19,8 +19,12 @@ from enrollment.views import (
 urlpatterns = [
     path("", front.front, name="front"),
     path("courses/", courses.courses, name="courses"),
+    path("courses/feed.atom", courses.feed, name="courses_feed"),
+    path("courses/calendar.ics", courses.calendar, name="courses_calendar"),
     path("courses/<slug:slug>/", courses.course, name="course"),
     path("courses/<slug:slug>/start/", starting.start, name="course_start"),
+    path("courses/<slug:slug>/cover.svg", courses.cover, name="course_cover"),
+    path("courses/<slug:slug>/cover.png", courses.picture, name="course_picture"),
     path("courses/<slug:slug>/save/", my_courses.save, name="course_save"),
     path("courses/<slug:slug>/unsave/", my_courses.unsave, name="course_unsave"),
     path("courses/<slug:slug>/remind/", my_courses.remind, name="course_remind"),

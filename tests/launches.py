@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -55,7 +56,7 @@ def signed_in(ada: Enrollment) -> Client:
 
 def make_ready(programme: Programme, email: str = "ada@example.test") -> Enrollment:
     now = timezone.now()
-    enrollment = make_member(email, programme=programme, now=now - timezone.timedelta(days=2))
+    enrollment = make_member(email, programme=programme, now=now - timedelta(days=2))
     card_checking.confirm(card_id=enrollment.card_id, by=User.objects.get(email="lin@example.test"), now=now)
     ProviderAccount.objects.filter(user=enrollment.user).update(seen="active", seen_at=now, due_at=None)
     return Enrollment.objects.select_related("user", "pool__programme", "share").get(pk=enrollment.pk)

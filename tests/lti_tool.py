@@ -13,7 +13,7 @@ from pylti1p3.oidc_login import OIDCLogin
 from pylti1p3.redirect import Redirect
 from pylti1p3.request import Request
 from pylti1p3.session import SessionService
-from pylti1p3.tool_config import ToolConfDict
+from pylti1p3.tool_config.dict import ToolConfDict
 
 
 def query_of(address: str) -> dict[str, str]:
@@ -44,7 +44,7 @@ class LtiTool:
         """Where the browser is sent to ask who it is. Raises OIDCException."""
         request = _Request(told, visit)
         login = _Login(request, self._config(), session_service=SessionService(request), cookie_service=_Cookies(visit))
-        return cast(str, login.redirect(self.launch_url))
+        return login.redirect(self.launch_url)
 
     def launch(self, posted: Mapping[str, str], visit: Visit) -> dict[str, Any]:
         """What a launch tells, once all of it has been checked. Raises LtiException."""

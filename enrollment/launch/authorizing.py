@@ -13,10 +13,9 @@ from uuid import UUID
 from django.db import transaction
 
 from catalog.models import Tool
-from enrollment import starting
 from enrollment.launch import starts
+from enrollment.launch.refusal import Refusal
 from enrollment.models import Launch
-from enrollment.starting import Permit
 
 logger = logging.getLogger(__name__)
 
@@ -48,14 +47,6 @@ class Answer:
     origins: Sequence[str]
 
 
-class Refusal(Exception):
-    """`error` is a code of OpenID Connect core, 3.1.2.6, or of RFC 6749, 4.2.2.1; `why` is for the tool's makers."""
-
-    def __init__(self, error: str, why: str) -> None:
-        super().__init__(error)
-        self.error, self.why = error, why
-
-
 def answer(asked: Mapping[str, str], *, user_id: int | None, repeated: Collection[str], now: datetime) -> Answer:
     """Raises Unknown. `user_id` is whoever is signed in here; `repeated` names what was sent more than once."""
     tool, launch = _tool(asked, repeated), None
@@ -63,7 +54,7 @@ def answer(asked: Mapping[str, str], *, user_id: int | None, repeated: Collectio
     try:
         _check(asked, repeated)
         launch = _launch(asked, tool, user_id, now)
-        fields = {"id_token": _ANSWERS[Launch.Message(launch.message)](launch, asked["nonce"], now)}
+        fields = {"id_token": _answer_to(launch, asked["nonce"], now)}
     except Refusal as refusal:
         logger.info("tool %s: a start is refused: %s (%s)", tool.pk, refusal.error, refusal.why)
         fields = {"error": refusal.error, "error_description": refusal.why}
@@ -123,24 +114,14 @@ def _launch(asked: Mapping[str, str], tool: Tool, user_id: int | None, now: date
     return launch
 
 
-def use(launch: Launch, *, now: datetime) -> None:
-    """Raises Refusal: of two answers at once, one is given."""
-    if not Launch.objects.unanswered(now).filter(pk=launch.pk).update(answered_at=now):
-        raise Refusal("invalid_request", "lti_message_hint was answered before")
-
-
-def _start_course(launch: Launch, nonce: str, now: datetime) -> str:
-    """The seat and the offer may have ended on the way."""
-    assert launch.course is not None
-    permit = starting.permit(user_id=launch.user_id, course=launch.course, now=now)
-    if not isinstance(permit, Permit):
-        raise Refusal("access_denied", f"the course may not be started: {permit.value}")
-    if permit.account.external_id != launch.subject:
-        raise Refusal("login_required", "the account has changed")
+def _answer_to(launch: Launch, nonce: str, now: datetime) -> str:
+    """Of two that ask at once, one is answered; whoever is refused has changed and used up nothing. Enrollments, runs,
+    launches are locked in this order, as when a person is erased."""
     with transaction.atomic():
-        use(launch, now=now)
-        starts.note(permit, now=now)
-    return starts.answer(permit, tool=launch.tool, nonce=nonce, language=launch.language, now=now)
+        message = _ANSWERS[Launch.Message(launch.message)](launch, nonce=nonce, now=now)
+        if not Launch.objects.unanswered(now).filter(pk=launch.pk).update(answered_at=now):
+            raise Refusal("invalid_request", "lti_message_hint was answered before")
+        return message
 
 
 def _is_given(asked: Mapping[str, str], name: str) -> bool:
@@ -148,4 +129,5 @@ def _is_given(asked: Mapping[str, str], name: str) -> bool:
     return 0 < len(value) <= _LONGEST.get(name, _LONGEST_OF_OTHERS) and "\x00" not in value
 
 
-_ANSWERS = {Launch.Message.COURSE: _start_course}
+# By what was begun: each makes a signed message, or raises Refusal.
+_ANSWERS = {Launch.Message.COURSE: starts.answer}

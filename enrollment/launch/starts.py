@@ -11,9 +11,10 @@ from django.urls import reverse
 from django.utils.translation import override
 
 from catalog.models import Course, Programme, Tool
-from enrollment import history, using
+from enrollment import history, starting, using
 from enrollment.launch import addresses, keys
 from enrollment.launch.messages import Person, Recipient, Start, of_start
+from enrollment.launch.refusal import Refusal
 from enrollment.models import CourseRun, Enrollment, Event, Launch
 from enrollment.models.launch import LASTS
 from enrollment.starting import Permit
@@ -61,29 +62,26 @@ def login_address(launch: Launch, *, target: str) -> str:
     return f"{tool.login_url}{'&' if urlsplit(tool.login_url).query else '?'}{urlencode(told)}"
 
 
-def answer(permit: Permit, *, tool: Tool, nonce: str, language: str, now: datetime) -> str:
-    """The signed message to the tool that somebody starts a course there."""
-    user, course, programme = permit.enrollment.user, permit.course, permit.enrollment.pool.programme
-    start = Start(
-        link_id=f"course-{course.pk}",
-        title=course.title,
-        target=_target(course, tool),
-        context_id=f"programme-{programme.pk}",
-        context_label=programme.slug,
-        context_title=programme.name,
-        line_item=addresses.line_item(course.pk),
-        return_url=_page_of(course, language),
-        language=language,
-        custom=course.launch_custom,
-    )
+def answer(launch: Launch, *, nonce: str, now: datetime) -> str:
+    """The signed message to the tool that somebody starts a course there. Raises Refusal: the place and the offer may
+    have ended on the way. The launch's tool and course must be loaded."""
+    assert launch.course is not None
+    permit = starting.permit(user_id=launch.user_id, course=launch.course, now=now)
+    if not isinstance(permit, Permit):
+        raise Refusal("access_denied", f"the course may not be started: {permit.value}")
+    if permit.account.external_id != launch.subject:
+        raise Refusal("login_required", "the account has changed")
+    note(permit, now=now)
     recipient = Recipient(
         issuer=addresses.issuer(),
-        client_id=tool.client_id,
-        deployment_id=tool.deployment_id,
-        subject=str(permit.account.external_id),
+        client_id=launch.tool.client_id,
+        deployment_id=launch.tool.deployment_id,
+        subject=str(launch.subject),
         nonce=nonce,
     )
-    return keys.sign(of_start(start, recipient, _person(user, programme), now=now), now=now)
+    start = _start(permit, launch.tool, launch.language)
+    person = _person(permit.enrollment.user, permit.enrollment.pool.programme)
+    return keys.sign(of_start(start, recipient, person, now=now), now=now)
 
 
 @transaction.atomic(savepoint=False)
@@ -112,6 +110,22 @@ def note(permit: Permit, *, now: datetime) -> None:
 def forget(*, now: datetime) -> int:
     """What began a day ago; says how many."""
     return Launch.objects.filter(made_at__lt=now - _KEPT).delete()[0]
+
+
+def _start(permit: Permit, tool: Tool, language: str) -> Start:
+    course, programme = permit.course, permit.enrollment.pool.programme
+    return Start(
+        link_id=f"course-{course.pk}",
+        title=course.title,
+        target=_target(course, tool),
+        context_id=f"programme-{programme.pk}",
+        context_label=programme.slug,
+        context_title=programme.name,
+        line_item=addresses.line_item(course.pk),
+        return_url=_page_of(course, language),
+        language=language,
+        custom=course.launch_custom,
+    )
 
 
 def _target(course: Course, tool: Tool) -> str:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from threading import BoundedSemaphore
 from time import monotonic
 from typing import Any
 
@@ -42,6 +43,9 @@ LEEWAY, LONGEST_LIFE = timedelta(seconds=60), timedelta(hours=1)
 FRESH_FOR, KEPT_FOR, ASKED_AGAIN_AFTER = timedelta(minutes=10), timedelta(hours=1), timedelta(minutes=1)
 _CONNECT_WITHIN, _READ_WITHIN, _ALL_WITHIN = 2.0, 3.0, 5.0
 _MOST_BYTES = 256 * 1024
+# So many threads of this process wait for tools at once, and a tool that did not answer is left alone for a while:
+# whoever sends tokens in its name holds up nobody.
+_room, _LEFT_ALONE = BoundedSemaphore(2), timedelta(seconds=20)
 
 
 class Flaw(StrEnum):
@@ -221,6 +225,22 @@ def _may_ask_again(tool: Tool) -> bool:
 
 
 def _fetch(tool: Tool, now: datetime) -> list[Any] | None:
+    """None where they cannot be had now."""
+    failed = _name("tool-keys-failed", tool)
+    if cache.get(failed) or not _room.acquire(blocking=False):
+        return None
+    try:
+        keys = _asked_for(tool)
+    finally:
+        _room.release()
+    if keys is None:
+        cache.set(failed, True, _LEFT_ALONE.total_seconds())
+    else:
+        cache.set(_name("tool-keys", tool), (now.timestamp(), keys), KEPT_FOR.total_seconds())
+    return keys
+
+
+def _asked_for(tool: Tool) -> list[Any] | None:
     bounds = http.Bounds(
         ends_at=monotonic() + _ALL_WITHIN,
         max_bytes=_MOST_BYTES,
@@ -238,8 +258,6 @@ def _fetch(tool: Tool, now: datetime) -> list[Any] | None:
         return None
     if keys is None:
         logger.warning("tool %s: its keys cannot be had: status %s, or no keys", tool.pk, answer.status)
-        return None
-    cache.set(_name("tool-keys", tool), (now.timestamp(), keys), KEPT_FOR.total_seconds())
     return keys
 
 

@@ -142,6 +142,12 @@ class Letter(OwedWork):
                 name="letter_about_a_member_or_to_staff",
             ),
             models.UniqueConstraint(fields=["enrollment"], condition=Q(kind="account_ready"), name="letter_ready_once"),
+            # Of each day on which a course was to leave (`reason`) a member is told once.
+            models.UniqueConstraint(
+                fields=["course_run", "reason"],
+                condition=Q(kind="course_leaves", dropped_at=None),
+                name="letter_course_leaves_once",
+            ),
             models.CheckConstraint(
                 condition=Q(kind__in=_OF_COURSES, course_run__isnull=False)
                 | (~Q(kind__in=_OF_COURSES) & Q(course_run=None)),

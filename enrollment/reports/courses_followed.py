@@ -76,7 +76,7 @@ def _row(found: dict[str, object], *, masked: bool) -> Followed:
 def table(found: Iterable[Followed]) -> list[Sequence[object]]:
     """For a spreadsheet, with a line of headings."""
     few = _("fewer than %(number)d") % {"number": FEWEST}
-    heads = (_("Programme"), _("Course"), _("Code"), _("Started"), _("Finished"), _("Half are at or past (%)"))
+    heads = (_("Programme"), _("Course"), _("Code"), _("Started"), _("Finished"), _("Progress in % (median)"))
     return [heads, *(_cells(each, few) for each in found)]
 
 

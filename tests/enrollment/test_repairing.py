@@ -1,6 +1,7 @@
 """What people decide about differences: owed again, looked at, and made to agree; never by a list that is doubted."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -114,6 +115,26 @@ def test_difference_that_is_no_longer_so_is_gone(accounts: list[ProviderAccount]
     assert repairing.repair(run.pk, by=mo, now=AFTER, kind="only_here") == Decided(0, 1)
     assert (run.differences.get().state, ProviderAccount.objects.owed().count()) == ("gone", 0)
     assert Event.objects.filter(kind="difference_repaired").count() == 0
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        ProviderAccount.debt(LATER),
+        {"lease_token": uuid4(), "lease_until": NEXT_DAY},
+        {"must_be_active": False},
+    ],
+    ids=["owed", "under way", "to be closed"],
+)
+def test_account_that_changed_here_after_the_comparison_is_left_as_it_is(
+    accounts: list[ProviderAccount], outsider: Outsider, mo: User, meanwhile: dict[str, Any]
+) -> None:
+    outsider.remove(accounts[0].remote_id)
+    run, account = compare(), ProviderAccount.objects.filter(pk=accounts[0].pk)
+    account.update(**meanwhile)
+    before = account.values().get()
+    assert repairing.repair(run.pk, by=mo, now=AFTER, kind="only_here") == Decided(0, 1)
+    assert account.values().get() == before
 
 
 def test_nothing_is_repaired_by_a_list_that_is_doubted(

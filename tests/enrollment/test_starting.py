@@ -41,7 +41,8 @@ def ada(programme: Programme, course: Course) -> User:
 
 def seat(enrollment: Enrollment, **fields: Any) -> Enrollment:
     """Whatever the rules of seats: only the state matters here."""
-    seated = {"state": "seated", "seated_at": NOW, "hold_until": None, **fields}
+    seated = {"state": "seated", "seated_at": NOW, "ends_at": NOW + 1000 * DAY, "hold_until": None, **fields}
+    seated |= {} if seated["seated_at"] else {"ends_at": None}
     Enrollment.objects.filter(pk=enrollment.pk).update(**seated)
     ProviderAccount.objects.get_or_create(
         user=enrollment.user, provider=enrollment.pool.programme.provider, defaults={"must_be_active": True}
@@ -297,7 +298,9 @@ def test_of_two_that_fit_the_newer_place_counts(ada: User, course: Course, other
 
 
 def test_best_place_says_what_is_missing(ada: User, course: Course, other: Programme) -> None:
-    Enrollment.objects.filter(pool=SeatPool.objects.get(programme=other)).update(state="waiting", seated_at=None)
+    Enrollment.objects.filter(pool=SeatPool.objects.get(programme=other)).update(
+        state="waiting", seated_at=None, ends_at=None
+    )
     relist(-30, 0)
     assert asked(ada, course) == Obstacle.OFF_OFFER
     ProviderAccount.objects.update(seen="inactive")

@@ -14,7 +14,6 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
-from jwcrypto.jwk import JWK
 
 from enrollment import tasks
 from enrollment.launch import addresses, keys, starts
@@ -48,22 +47,22 @@ def test_first_key_is_made_when_it_is_needed() -> None:
 
 def test_keyset_holds_public_numbers_only() -> None:
     (public,) = keys.public_keyset(now=NOW)["keys"]
-    assert {**public, "n": "", "kid": ""} == {
-        "kty": "RSA",
-        "e": "AQAB",
-        "n": "",
-        "kid": "",
-        "use": "sig",
-        "alg": "RS256",
-    }
-    assert len(public["n"]) == 342  # 2048 bits
-    assert public["kid"] == jwt_thumbprint(public)
+    n, kid = public.pop("n"), public.pop("kid")
+    assert public == {"kty": "RSA", "e": "AQAB", "use": "sig", "alg": "RS256"}
+    assert len(n) == 342  # 2048 bits
+    assert kid == keys._thumbprint({"e": "AQAB", "kty": "RSA", "n": n})
 
 
-def jwt_thumbprint(public: dict[str, Any]) -> str:
-
-    thumbprint: str = JWK(kty="RSA", e=public["e"], n=public["n"]).thumbprint()
-    return thumbprint
+def test_key_is_named_as_the_standard_names_it() -> None:
+    """The example of RFC 7638, 3.1."""
+    n = (
+        "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3"
+        "oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdA"
+        "ZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-"
+        "kEgU8awapJzKnqDKgw"
+    )
+    named = keys._thumbprint({"n": n, "kty": "RSA", "e": "AQAB"})
+    assert named == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
 
 
 def test_new_key_is_published_first_and_signs_later() -> None:

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -107,7 +108,7 @@ def test_address_may_be_one_of_several_audiences() -> None:
 
 
 SECONDS = int(time.time())
-REFUSED = {
+REFUSED: dict[str, Callable[[], str]] = {
     "alg none": lambda: unsigned(claims()),
     "public key as a secret": lambda: by_public_key(claims()),
     "another key": lambda: signed(claims(), key=rsa_key("other")),

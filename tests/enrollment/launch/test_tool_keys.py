@@ -119,6 +119,7 @@ def test_keys_that_cannot_be_had(name: str, tool: Tool, shown: Shown) -> None:
     assert verify(tool, signed(claims())) == "KEYS_UNREACHABLE"
     answer = ask_for_token()
     assert (answer.status_code, answer["Retry-After"]) == (503, "60")
+    assert shown.asked == 1  # it is left alone for a while
 
 
 def test_private_networks_are_not_asked_where_they_may_not_be(tool: Tool, shown: Shown, settings: Any) -> None:
