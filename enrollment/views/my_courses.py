@@ -72,8 +72,11 @@ def remind(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         following.remind(user_id=run.user_id, course=run.course, on=day, now=timezone.now())
     except following.CannotFollow as error:
-        form.add_obstacle(error.obstacle)
-        return _page(request, form, run)
+        if error.obstacle == following.Obstacle.WRONG_DAY:
+            form.add_obstacle(error.obstacle)
+            return _page(request, form, run)
+        messages.warning(request, error.obstacle.label)
+        return redirect("my_courses")
     told = {"course": run.course.title, "day": date_format(day, "j F Y") if day else ""}
     words = _("On %(day)s we write to you about “%(course)s”.") if day else _("We do not write about “%(course)s”.")
     messages.success(request, words % told)
