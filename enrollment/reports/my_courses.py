@@ -139,13 +139,14 @@ def _missing(followed: Sequence[Followed]) -> Obstacle | None:
 
 def _suggested(mine: Sequence[CourseOfMember], on_offer: Iterable[Offer], language: str) -> tuple[list[Offer], bool]:
     """Others of the areas of theirs, in turn of each area one, the area they were in last first; where there are none,
-    what is new. Those in the reader's language come first. What others do plays no part."""
+    what is new. Those in the reader's language come first, and those that leave soon last. What others do plays no
+    part."""
     latest = sorted(mine, key=_last_touched, reverse=True)
     areas = list(dict.fromkeys(each.course.area_id for each in latest))
     have = {each.course.pk for each in mine}
 
-    def standing(each: Offer) -> tuple[bool, int, str]:
-        return each.course.language != language, -each.since.toordinal(), each.course.title
+    def standing(each: Offer) -> tuple[bool, bool, int, str]:
+        return each.course.language != language, each.leaves_soon, -each.since.toordinal(), each.course.title
 
     others = sorted((each for each in on_offer if each.course.pk not in have), key=standing)
     seen: Counter[int] = Counter()

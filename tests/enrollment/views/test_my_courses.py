@@ -175,8 +175,9 @@ def test_suggestions_in_the_language_of_the_page_come_first_then_the_newest(visi
     save(ada, offered(ada, "Spaans"))
     offered(ada, "Nieuw", offered_from=days_from_now(-1))
     offered(ada, "Oud")
+    offered(ada, "Weg", offered_from=days_from_now(-1), offered_until=days_from_now(2))
     offered(ada, "English", language="en")
-    assert suggested(visit) == ["English", "Nieuw", "Oud"]
+    assert suggested(visit) == ["English", "Nieuw", "Oud", "Weg"]
 
 
 def test_no_more_than_four_are_suggested_and_nothing_off_offer(visit: Client, ada: Enrollment) -> None:
