@@ -59,7 +59,7 @@ def test_whoever_is_signed_out_meanwhile_is_led_to_sign_in(course_page: Page) ->
 def test_day_is_chosen_in_my_courses(course_page: Page) -> None:
     course_page.get_by_role("button", name="Save for later").click()
     course_page.get_by_role("link", name="See all my courses").click()
-    course_page.get_by_text("Remind me by letter").click()
+    course_page.get_by_text("Remind me by email").click()
     course_page.get_by_role("button", name="In a week").click()
-    expect(course_page.get_by_role("button", name="Send me no letter")).to_be_visible()
+    expect(course_page.get_by_role("button", name="Send me no email")).to_be_visible()
     assert CourseRun.objects.get().remind_on == days_from_now(7)
