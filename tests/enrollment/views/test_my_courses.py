@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -154,6 +155,22 @@ def test_with_a_seat_that_ended_nothing_is_started_and_all_is_there(
 def test_courses_of_others_are_not_there(visit: Client, ada: Enrollment, course: Course) -> None:
     begin(seat("bo@example.test"), course)
     assert "You have no courses yet" in read(visit)
+
+
+def test_page_has_nothing_inline_and_is_kept_by_nobody(visit: Client, ada: Enrollment, course: Course) -> None:
+    begin(ada, course, remind_on=days_from_now(3))
+    save(ada, offered(ada, "Frans"))
+    page = visit.get(PAGE)
+    assert re.findall(r"<style|<script(?![^>]*\bsrc=)|\bstyle=|\son\w+=|javascript:", page.content.decode()) == []
+    assert "no-store" in page["Cache-Control"]
+
+
+@pytest.mark.parametrize("who", ["member", "stranger"])
+def test_menu_leads_members_to_their_courses(client: Client, ada: Enrollment, who: str) -> None:
+    if who == "member":
+        client.force_login(ada.user)
+    menu = client.get("/en/courses/").content.decode().partition("<main")[0]
+    assert (f'href="{PAGE}"' in menu) is (who == "member")
 
 
 # --- Suggestions ---
