@@ -97,7 +97,7 @@ def run_of(user_id: int | None, course: Course) -> CourseRun | None:
 def counts_of(user: User) -> Mapping[str, int]:
     """Of the member's courses, and of the letters about them that are still to come; with one query."""
     rows = CourseRun.objects.filter(user=user).values_list("started_at", "completed_at", "remind_on")
-    found: Counter[str] = Counter()
+    found = Counter(saved=0, started=0, finished=0, reminders=0)
     for started_at, completed_at, remind_on in rows:
         found["finished" if completed_at else "started" if started_at else "saved"] += 1
         found["reminders"] += remind_on is not None

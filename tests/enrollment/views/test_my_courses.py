@@ -340,5 +340,5 @@ def test_my_place_says_what_is_kept_and_leads_here(visit: Client, ada: Enrollmen
     save(ada, course, remind_on=days_from_now(3))
     begin(ada, offered(ada, "Frans"))
     page = visit.get("/en/my/")
-    assert "1 saved, 1 started, 0 finished; 1 reminder" in words_of(page)
+    assert "Saved: 1, started: 1, finished: 0, reminders: 1" in words_of(page)
     assert f'href="{PAGE}"' in page.content.decode()
