@@ -6,7 +6,9 @@ import contextlib
 import os
 import sys
 import time
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +19,8 @@ ACCOUNTS, BACKLOG = 1_000, 10_000
 SECONDS, PER_SECOND, AT_ONCE = 0.2, 50, 24
 PROCESSES, THREADS = 2, 12
 PATIENCE, SWEEP, LOOK = 120.0, 15.0, 0.1
+# So long after it a turn is used or given up.
+SETTLED = 0.2
 # Of the large backlog so much is worked on as it takes to see what a worker grows to.
 LONG_ENOUGH = 12.0
 
@@ -27,15 +31,15 @@ def main(stage: Stage) -> None:
         _make_provider()
         _owe(ACCOUNTS)
         with _workers(stage) as workers:
-            seconds, memory, connections = _work(workers, until_owed=0)
-        _report_calls(seconds, _read(notes))
-        report("provision_memory_1000", memory, "MB", 1)
-        report("provision_connections_1000", connections, "connections", 1)
+            done = _work(workers, until_owed=0)
+        _report_calls(done, _read(notes))
+        report("provision_memory_1000", done.memory, "MB", 1)
+        report("provision_connections_1000", done.connections, "connections", 1)
         _owe(BACKLOG)
         with _workers(stage) as workers:
-            _seconds, more_memory, more_connections = _work(workers, until_owed=BACKLOG // 2)
-        report("provision_memory_10000", more_memory, "MB", memory / more_memory)
-        report("provision_connections_10000", more_connections, "connections", connections / more_connections)
+            more = _work(workers, until_owed=BACKLOG // 2)
+        report("provision_memory_10000", more.memory, "MB", done.memory / more.memory)
+        report("provision_connections_10000", more.connections, "connections", done.connections / more.connections)
 
 
 # --- What is there ---
@@ -89,13 +93,23 @@ def _owe(number: int) -> None:
 # --- What happens ---
 
 
-def _work(workers: Sequence[Program], *, until_owed: int) -> tuple[float, float, int]:
-    """Rings, as the scheduler does, until so many are still owed or it is long enough. Seconds, the most memory of a
-    worker in MB, and the most connections to the database that all of them had."""
+@dataclass
+class _Done:
+    """The most memory of a worker in MB, the most connections to the database that all of them had, and when calls left
+    by the portal's line, in microseconds."""
+
+    seconds: float = 0.0
+    memory: float = 0.0
+    connections: int = 0
+    departures: set[int] = field(default_factory=set)
+
+
+def _work(workers: Sequence[Program], *, until_owed: int) -> _Done:
+    """Rings, as the scheduler does, until so many are still owed or it is long enough."""
     from enrollment.models import ProviderAccount
     from enrollment.tasks import provision_due
 
-    began, rung_at, memory, connections = time.monotonic(), 0.0, 0.0, 0
+    began, rung_at, done = time.monotonic(), 0.0, _Done()
     while (owed := ProviderAccount.objects.owed().count()) > until_owed:
         now = time.monotonic()
         if until_owed and now - began > LONG_ENOUGH:
@@ -105,10 +119,23 @@ def _work(workers: Sequence[Program], *, until_owed: int) -> tuple[float, float,
         if now - rung_at > SWEEP:
             rung_at = now
             provision_due.apply_async(expires=SWEEP)
-        memory = max(memory, *(_memory_of(worker.pid) for worker in workers))
-        connections = max(connections, _connections())
+        done.memory = max(done.memory, *(_memory_of(worker.pid) for worker in workers))
+        done.connections = max(done.connections, _connections())
+        done.departures |= _departures()
         time.sleep(LOOK)
-    return time.monotonic() - began, memory, connections
+    done.seconds = time.monotonic() - began
+    time.sleep(SETTLED)
+    done.departures |= _departures()
+    return done
+
+
+def _departures() -> set[int]:
+    """Of the last second or so, as the line keeps them; not the very last, whose turns may still be given up."""
+    from catalog.models import ProviderLine
+
+    kept = ProviderLine.objects.values_list("departures", flat=True)
+    until = (time.time() - SETTLED) * 1_000_000
+    return {moment for departures in kept for moment in departures if moment <= until}
 
 
 def _memory_of(pid: int) -> float:
@@ -130,16 +157,24 @@ def _read(notes: Path) -> list[tuple[float, int]]:
     return sorted((float(moment), int(at_once)) for moment, at_once in lines)
 
 
-def _report_calls(seconds: float, calls: Sequence[tuple[float, int]]) -> None:
-    """The share of the allowance from the first call to the last."""
+def _report_calls(done: _Done, calls: Sequence[tuple[float, int]]) -> None:
+    """The share of the allowance from the first call to the last. What leaves in a second is the portal's to keep; what
+    arrives in one also depends on how long each call was on its way."""
     moments = [moment for moment, _ in calls]
     share = (len(moments) - 1) / (moments[-1] - moments[0]) / PER_SECOND
-    within = [sum(start <= moment < start + 1 for moment in moments[place:]) for place, start in enumerate(moments)]
-    report("provision_1000", seconds, "s", ACCOUNTS / PER_SECOND / seconds)
+    arriving, leaving = _most_in_a_second(moments), _most_in_a_second([each / 1e6 for each in sorted(done.departures)])
+    report("provision_1000", done.seconds, "s", ACCOUNTS / PER_SECOND / done.seconds)
     report("provision_calls", len(calls), "calls", ACCOUNTS / len(calls))
     report("provision_allowance_used", share * 100, "%", share)
-    report("provision_most_in_a_second", max(within), "calls", max(within) / PER_SECOND)
+    report("provision_most_in_a_second", arriving, "calls", arriving / PER_SECOND)
+    report("provision_departures_seen", len(done.departures), "calls", len(done.departures) / len(calls))
+    report("provision_most_leaving_in_a_second", leaving, "calls", leaving / PER_SECOND)
     report("provision_most_at_once", max(at_once for _, at_once in calls), "calls", 1)
+
+
+def _most_in_a_second(moments: Sequence[float]) -> int:
+    """Of any second; the moments in order."""
+    return max(bisect_left(moments, start + 1) - place for place, start in enumerate(moments))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from catalog.models import Programme, Provider
-from enrollment.models import SeatPool, Share
+from catalog.models import Area, Course, Listing, Programme, Provider, Tool
+from enrollment import applying
+from enrollment.models import ProviderAccount, SeatPool, Share
+from enrollment.privacy import PRIVACY_TEXT_VERSION
 from libraries import rosters
 from libraries.models import Institution, Library, User
 
@@ -95,6 +97,39 @@ def make_members(count: int, *, start: int) -> list[Member]:
         Member(visitor.number, visitor.email, visitor.library_id, str(session.session_key))
         for visitor, session in zip(visitors, sessions, strict=True)
     ]
+
+
+def make_tool(pool: SeatPool, *, address: str) -> None:
+    """The programme's provider has a tool at this address, and one course that is on offer."""
+    provider = pool.programme.provider
+    Tool.objects.create(
+        provider=provider, login_url=address, launch_url=address, redirect_uris=[address], keyset={"keys": []}
+    )
+    area = Area.objects.create(slug="area", name_nl="Area", name_fr="Area", name_en="Area")
+    course = Course.objects.create(
+        provider=provider, code="1", slug="measured", title="Measured", area=area, language="nl", level="A1", hours=4
+    )
+    Listing.objects.create(programme=pool.programme, course=course, offered_from=pool.programme.opens_on)
+
+
+def make_seated(pool: SeatPool, count: int) -> list[Member]:
+    """Signed in, with a seat, and an account that is ready."""
+    members = make_members(count, start=0)
+    for member in members:
+        told = applying.Application(
+            library=Library.objects.select_related("institution").get(pk=member.library_id),
+            number=member.card,
+            first_name="Ada",
+            last_name="Peeters",
+            second_fact=FACT,
+            language="nl",
+            privacy_version=PRIVACY_TEXT_VERSION,
+            age_confirmed=None,
+        )
+        user = User.objects.get(email=member.email)
+        applying.apply(user=user, pool=pool, application=told, address=member.address, now=timezone.now())
+    ProviderAccount.objects.update(seen=ProviderAccount.Seen.ACTIVE, seen_at=timezone.now(), due_at=None)
+    return members
 
 
 def _session(user: User, visitor: Member) -> Session:

@@ -20,7 +20,19 @@ from django.db import Error as DatabaseTrouble
 from django.db import connection, transaction
 
 from catalog import breaker
-from catalog.breaker import PROBE_LEASE, Admission, Effect, Outcome, Place, admits, report, retry_now
+from catalog.breaker import (
+    PROBE_LEASE,
+    Admission,
+    Effect,
+    Outcome,
+    Place,
+    admits,
+    first_pause_ends,
+    release,
+    report,
+    retry_now,
+    to_be_tried,
+)
 from catalog.models import Provider
 from catalog.provider.errors import PROVIDER_WIDE, ProviderError, Unreachable
 from catalog.tallies import BUCKETS
@@ -31,12 +43,16 @@ __all__ = [
     "PROBE_LEASE",
     "PROVIDER_WIDE",
     "Admission",
+    "NotSent",
     "State",
     "admits",
     "busy",
+    "first_pause_ends",
+    "release",
     "report",
     "retry_now",
     "state",
+    "to_be_tried",
     "turn",
 ]
 
@@ -114,11 +130,16 @@ class _Answer:
     held: float
 
 
+class NotSent(Exception):
+    """Raised inside a turn by whoever finds that nothing is to be sent: that was no call, and its place is free."""
+
+
 @contextmanager
 def turn(
     provider_id: int,
     *,
     expires: float,
+    writes: bool = False,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Iterator[None]:
@@ -126,16 +147,22 @@ def turn(
     Unreachable "no_turn" when that would not do, or when the provider is down: then nothing is sent.
 
     The request must be over `expires` seconds after it left: then its place is somebody else's, whatever became of it.
+    How it went is told by what is raised inside: a ProviderError, or nothing. Of any other error nobody knows; NotSent
+    gives the turn back.
     """
     with transaction.atomic(durable=True):
         pass  # or it raises: a transaction must not wait here, and what is written in it nobody else would see
     place = _take(provider_id, expires, clock, sleep)
-    left_at, outcome = clock(), Outcome("", Effect.NONE)
+    left_at = clock()
+    outcome: Outcome | None = Outcome("", Effect.UNKNOWN)
     try:
         yield
-        outcome = breaker.judge(None)
+        outcome = breaker.judge(None, writes=writes)
     except ProviderError as error:
-        outcome = breaker.judge(error)
+        outcome = breaker.judge(error, writes=writes)
+        raise
+    except NotSent:
+        outcome = None
         raise
     finally:
         _give_back(provider_id, place, outcome, clock() - left_at)
@@ -195,11 +222,14 @@ def _micros(seconds: float) -> int:
     return round(seconds * 1_000_000)
 
 
-def _give_back(provider_id: int, place: Place, outcome: Outcome, seconds: float) -> None:
+def _give_back(provider_id: int, place: Place, outcome: Outcome | None, seconds: float) -> None:
     """What became of the call is the caller's to know, also where the database is away now: then the place is free when
-    it is overdue."""
+    it is overdue. Without an outcome there was no call."""
     try:
-        breaker.note(provider_id, outcome, place=place, seconds=seconds)
+        if outcome is None:
+            breaker.withdraw(provider_id, place)
+        else:
+            breaker.note(provider_id, outcome, place=place, seconds=seconds)
     except DatabaseTrouble as error:
         logger.warning("provider %s: the end of a call could not be written: %s", provider_id, type(error).__name__)
 

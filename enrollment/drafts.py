@@ -300,6 +300,16 @@ def erasure_asked(enrollment: Enrollment, letter: Letter) -> Draft | None:
     )
 
 
+def course_finished(enrollment: Enrollment, letter: Letter) -> Draft | None:
+    """Only while they still wish for such letters."""
+    run = letter.course_run
+    if run is None or run.completed_at is None or not letter.user.wants_course_letters:
+        return None
+    facts = {"course": one_line(run.course.title), "finished_at": run.completed_at}
+    subject = _("You finished “%(course)s”") % {"course": facts["course"]}
+    return Draft(subject=subject, leads_to="course_certificate", arguments=(run.pk,), facts=facts)
+
+
 def _is_ready(enrollment: Enrollment) -> bool:
     provider_id = enrollment.pool.programme.provider_id
     account = ProviderAccount.objects.filter(user_id=enrollment.user_id, provider_id=provider_id).first()
@@ -328,5 +338,6 @@ TO_MEMBERS: dict[Letter.Kind, Callable[[Enrollment, Letter], Draft | None]] = {
     Letter.Kind.ERASURE_ASKED: erasure_asked,
     Letter.Kind.ADDRESS_TO_PROVE: address_to_prove,
     Letter.Kind.ADDRESS_UNPROVED: address_to_prove,
+    Letter.Kind.COURSE_FINISHED: course_finished,
     **TO_LEARNERS,
 }

@@ -24,6 +24,7 @@ from enrollment.models import (
     Erasure,
     Event,
     EventNote,
+    Launch,
     Letter,
     ListedAccount,
     ProviderAccount,
@@ -253,6 +254,7 @@ def _forget(plan: Plan) -> None:
     merged = Q(event__kind=Event.Kind.MERGED, event__new_value__in=[each.pk for each in plan.people])
     EventNote.objects.filter(about | merged).delete()
     CourseRun.objects.filter(user__in=plan.people).delete()
+    Launch.objects.filter(user__in=plan.people).delete()
     Enrollment.objects.filter(pk__in=numbers).update(age_confirmed=None)
     for account in plan.accounts:
         _forget_account(account)

@@ -261,3 +261,9 @@ class CardForm(NumberForm):
 
 class LanguageForm(forms.Form):
     language = forms.ChoiceField(label=_("In which language do we write to you?"), choices=LANGUAGES)
+
+
+class CourseLettersForm(forms.Form):
+    wanted = forms.BooleanField(
+        label=_("Write to me when I have finished a course, with my certificate"), required=False
+    )

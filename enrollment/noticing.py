@@ -7,6 +7,7 @@ for a person: opening it again unasked would undo what somebody there has decide
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -16,9 +17,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
+from catalog.models import Course
 from catalog.provider.notices import Notice
 from enrollment import outcomes, using
-from enrollment.models import Event, ProviderAccount, ProviderNotice
+from enrollment.launch import scoring
+from enrollment.models import CourseRun, Event, ProviderAccount, ProviderNotice
 
 logger = logging.getLogger(__name__)
 
@@ -162,7 +165,21 @@ def _note_progress(account: ProviderAccount, notice: ProviderNotice, *, now: dat
         at=min(notice.occurred_at, now),
         now=now,
     )
+    if not account.must_be_erased:
+        _note_run(account, notice, now=now)
     return Outcome.USED if used else Outcome.NOTED
+
+
+def _note_run(account: ProviderAccount, notice: ProviderNotice, *, now: datetime) -> None:
+    """The same as a tool's score, where the course was started from here: all of it is a finish, as a notice has no
+    other word for that."""
+    course = Course.objects.filter(provider_id=account.provider_id, code=notice.course_code).first()
+    if course is None or notice.percent is None:
+        return
+    activity = CourseRun.Activity.COMPLETED if notice.percent == 100 else CourseRun.Activity.IN_PROGRESS
+    told = scoring.Told(notice.occurred_at, activity, notice.percent / 100)
+    with contextlib.suppress(scoring.Unknown, scoring.Older):
+        scoring.write(user_id=account.user_id, course=course, told=told, now=now)
 
 
 def _is_leased(account: ProviderAccount, now: datetime) -> bool:

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Coalesce
 
-from catalog import breaker
+from catalog import breaker, line
 from catalog.models import ProviderLine
 from catalog.provider.client import Account
 from catalog.provider.errors import (
@@ -48,6 +48,10 @@ _OWN = frozenset({"changed_meanwhile", "gone"})
 _NOT_FOR_THE_LINE = (*_OWN, *PERHAPS_WIDE, NOT_ERASED_YET, "rate_limited")
 
 Seen = ProviderAccount.Seen
+
+
+class LeaseLost(line.NotSent):
+    """Somebody else has claimed the row since: nothing more is sent or written."""
 
 
 def ails_everybody(error: ProviderError) -> bool:
@@ -193,10 +197,15 @@ def bring_forward(provider_id: int, *, now: datetime) -> int:
     return ProviderAccount.objects.filter(pk__in=locked).update(due_at=now, attempts=0)
 
 
-def bring_forward_if_back(provider_id: int, *, now: datetime) -> int:
-    """After another call than for an account was the probe of a provider that was down."""
-    is_down = ProviderLine.objects.filter(pk=provider_id, down_since__isnull=False).exists()
-    return 0 if is_down else bring_forward(provider_id, now=now)
+def end_probe(provider_id: int, *, now: datetime, is_well: bool = True) -> bool:
+    """Whoever was granted a probe has done what was to be done. Where no call was made, another may be the probe. Says
+    whether the provider is back; then nobody waits for it any more, unless something else went wrong (`is_well`)."""
+    if ProviderLine.objects.filter(pk=provider_id, down_since__isnull=False).exists():
+        line.release(provider_id, now=now)
+        return False
+    if is_well:
+        bring_forward(provider_id, now=now)
+    return True
 
 
 # --- Who is told ---
@@ -205,17 +214,33 @@ def bring_forward_if_back(provider_id: int, *, now: datetime) -> int:
 def tell_ready(account: ProviderAccount, *, now: datetime) -> None:
     """One letter and one event for each seat, however often the account is looked at."""
     seats = enrollments(account).filter(state=Enrollment.State.SEATED)
-    untold = list(seats.exclude(letters__kind=Letter.Kind.ACCOUNT_READY).order_by("id"))
-    history.record_each([(Event.Kind.ACCOUNT_OPENED, enrollment) for enrollment in untold], now=now)
-    Letter.objects.owe_each(Letter.Kind.ACCOUNT_READY, untold, now=now)
+    to_tell = list(untold(seats).order_by("id"))
+    history.record_each([(Event.Kind.ACCOUNT_OPENED, enrollment) for enrollment in to_tell], now=now)
+    Letter.objects.owe_each(Letter.Kind.ACCOUNT_READY, to_tell, now=now)
+
+
+def untold(places: EnrollmentQuerySet) -> EnrollmentQuerySet:
+    """Those whose member has not read that the account is ready."""
+    return places.exclude(letters__kind=Letter.Kind.ACCOUNT_READY)
 
 
 def record_latest(
-    account: ProviderAccount, kind: Event.Kind, *, now: datetime, by: User | None = None, reason: str = ""
+    account: ProviderAccount,
+    kind: Event.Kind,
+    *,
+    now: datetime,
+    by: User | None = None,
+    reason: str = "",
+    words: str = "",
 ) -> None:
-    """An account's troubles are told on the path of the person's latest application at this provider."""
-    latest = enrollments(account).order_by("-applied_at", "-id")[:1]
-    history.record_each([(kind, enrollment) for enrollment in latest], now=now, by=by, reason=reason)
+    """An account's troubles are told on the path of the person's latest application at this provider. What a person
+    decides about one without any is recorded too; not their words, which an erasure would not find there."""
+    latest = enrollments(account).order_by("-applied_at", "-id").first()
+    if latest is not None:
+        history.record(kind, now=now, by=by, enrollment=latest, reason=reason, words=words)
+    elif by is not None:
+        provider_id = account.provider_id
+        history.record(kind, now=now, by=by, reason=reason, provider_id=provider_id, new_value=account.pk)
 
 
 def enrollments(account: ProviderAccount) -> EnrollmentQuerySet:

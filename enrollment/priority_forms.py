@@ -21,12 +21,21 @@ class DayField(forms.DateField):
         super().__init__(validators=_VALIDATORS, input_formats=["%Y-%m-%d"], **kwargs)
 
 
-class PeriodForm(forms.Form):
-    since = DayField(label=_("From"))
-    until = DayField(label=_("Until"))
+class ProgrammeForm(forms.Form):
     programme = forms.ModelChoiceField(
         label=_("Programme"), queryset=Programme.objects.all(), required=False, empty_label=_("All programmes")
     )
+
+    @property
+    def programme_id(self) -> int | None:
+        programme = self.cleaned_data["programme"]
+        return programme.pk if programme else None
+
+
+class PeriodForm(ProgrammeForm):
+    since = DayField(label=_("From"))
+    until = DayField(label=_("Until"))
+    field_order = ("since", "until", "programme")
 
     @staticmethod
     def usual(today: date) -> dict[str, str]:
@@ -43,8 +52,3 @@ class PeriodForm(forms.Form):
     @property
     def period(self) -> Period:
         return Period(self.cleaned_data["since"], self.cleaned_data["until"])
-
-    @property
-    def programme_id(self) -> int | None:
-        programme = self.cleaned_data["programme"]
-        return programme.pk if programme else None

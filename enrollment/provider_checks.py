@@ -13,17 +13,15 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from catalog import line
+from catalog import line, reaching
 from catalog.models import Provider
 from catalog.provider import registry
-from catalog.provider.client import Connection
-from catalog.provider.errors import Refused as ProviderRefused
 from catalog.provider.trial import Step
 from enrollment import history, outcomes
 from enrollment.models import Event, ProviderAccount
 from libraries import limits, scoping
 from libraries.models import StaffRole, User
-from libraries.secrets import find_secret
+from libraries.secrets import secret_of
 
 # By all together, of one provider: a test makes calls, and calls are what a provider counts.
 TESTS, PERIOD = 6, timedelta(minutes=1)
@@ -103,17 +101,12 @@ def try_out(provider: Provider, *, by: User, now: datetime) -> Sequence[Step]:
         line.admits(provider.pk, now=now)
     steps = _walk(provider)
     if was_down:
-        outcomes.bring_forward_if_back(provider.pk, now=now)
+        outcomes.end_probe(provider.pk, now=now)
     trouble = next((step.trouble for step in steps if step.trouble), GOOD)
     history.record(Event.Kind.PROVIDER_TESTED, now=now, by=by, provider_id=provider.pk, reason=trouble[:20])
     return steps
 
 
 def _walk(provider: Provider) -> Sequence[Step]:
-    def connection() -> Connection:
-        if not (token := find_secret(provider.secret_name)):
-            raise ProviderRefused("no_secret", "a test")
-        turn = partial(line.turn, provider.pk, expires=TEST_SECONDS)
-        return Connection(provider.base_url, token, deadline=TEST_SECONDS, turn=turn)
-
+    connection = partial(reaching.connection_to, provider, secret_of=secret_of, deadline=TEST_SECONDS)
     return registry.try_out(provider.kind, connection)

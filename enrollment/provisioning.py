@@ -14,16 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from catalog import line
+from catalog import line, reaching
 from catalog.line import Admission
 from catalog.models import Provider
-from catalog.provider import registry
-from catalog.provider.client import Account, Connection, ProviderClient
-from catalog.provider.errors import ProviderError, Refused
+from catalog.provider.client import Account
+from catalog.provider.errors import ProviderError
+from catalog.reaching import SecretOf
 from enrollment import agreeing, outcomes
 from enrollment.agreeing import Task
 from enrollment.models import ProviderAccount
-from enrollment.outcomes import MOST_ATTEMPTS
+from enrollment.outcomes import MOST_ATTEMPTS, LeaseLost
 
 __all__ = ["CALL_DEADLINE", "LEASE", "MOST_ATTEMPTS", "settle_next"]
 
@@ -33,12 +33,7 @@ CALL_DEADLINE = 12.0
 # which a crash is repaired.
 LEASE = timedelta(seconds=35)
 
-SecretOf = Callable[[str], str]
 Clock = Callable[[], datetime]
-
-
-class LeaseLost(Exception):
-    """Somebody else has claimed the row since: the request was not sent."""
 
 
 def settle_next(*, secret_of: SecretOf, now: Clock, claimed: Callable[[], object] | None = None) -> bool:
@@ -54,10 +49,11 @@ def settle_next(*, secret_of: SecretOf, now: Clock, claimed: Callable[[], object
         claimed()
     if account.attempts > MOST_ATTEMPTS:
         outcomes.publish_stuck(account, account.trouble or "crashed", now=now())
-        return True
-    answered = _Attempt(account, secret_of, now).make()
-    if admission == Admission.PROBE and answered:
-        outcomes.bring_forward(account.provider_id, now=now())
+        is_well = True
+    else:
+        is_well = _Attempt(account, secret_of, now).make()
+    if admission == Admission.PROBE:
+        outcomes.end_probe(account.provider_id, is_well=is_well, now=now())
     return True
 
 
@@ -70,6 +66,8 @@ def _claim(now: datetime) -> tuple[ProviderAccount | None, Admission]:
             account = ProviderAccount.objects.claim_of(provider, now=now, lease=LEASE, as_probe=as_probe)
             if account is not None:
                 return account, admission
+        if admission == Admission.PROBE:  # somebody else has taken what was due
+            line.release(provider.pk, now=now)
     return None, Admission.CLOSED
 
 
@@ -90,7 +88,7 @@ class _Attempt:
     has_sent: bool = False
 
     def make(self) -> bool:
-        """Says whether the provider answered, whatever it said of this account."""
+        """Says whether nothing went wrong that others would meet too."""
         account = self.account
         try:
             seen, task = self._agree()
@@ -99,15 +97,18 @@ class _Attempt:
             return False
         except ProviderError as error:
             self._publish_trouble(error)
-            return self.has_sent and not outcomes.ails_everybody(error)
+            return not outcomes.ails_everybody(error)
         outcomes.publish_seen(account, seen, task, now=self.now())
-        return self.has_sent
+        return True
 
     def _agree(self) -> tuple[Account | None, Task | None]:
         if agreeing.needs_nobody(self.account):
             return None, None
         task = agreeing.read(self.account, now=self.now())
-        return agreeing.agree(self._client(), self.account, task), task
+        client = reaching.client_of(
+            self.account.provider, secret_of=self.secret_of, deadline=CALL_DEADLINE, turn=self._turn
+        )
+        return agreeing.agree(client, self.account, task), task
 
     def _publish_trouble(self, error: ProviderError) -> None:
         if error.code == "no_turn" and not self.has_sent:
@@ -115,31 +116,14 @@ class _Attempt:
         else:
             outcomes.publish_trouble(self.account, error, now=self.now())
 
-    def _client(self) -> ProviderClient:
-        provider = self.account.provider
-        try:
-            token = self._token()
-            connection = Connection(provider.base_url, token, deadline=CALL_DEADLINE, turn=self._turn)
-            return registry.client_for(provider.kind, connection)
-        except ProviderError as error:
-            line.report(provider.pk, error)
-            raise
-
-    def _token(self) -> str:
-        name = self.account.provider.secret_name
-        try:
-            return self.secret_of(name)
-        except LookupError:
-            raise Refused("no_secret", f"the environment has no {name}") from None
-
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _turn(self, *, writes: bool) -> Iterator[None]:
         """Around each request. The wait for the line is short; whoever slept for longer must not send what another may
         have done since."""
         renewed_at = self.now()
         if not ProviderAccount.objects.renew(self.account, now=renewed_at, lease=LEASE):
             raise LeaseLost
-        with line.turn(self.account.provider_id, expires=CALL_DEADLINE + 1):
+        with line.turn(self.account.provider_id, expires=CALL_DEADLINE + 1, writes=writes):
             if self.now() > renewed_at + LEASE - timedelta(seconds=CALL_DEADLINE):
                 raise LeaseLost
             self.has_sent = True

@@ -13,18 +13,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from django.db import IntegrityError, transaction
 
-from catalog import line
+from catalog import line, reaching
 from catalog.line import Admission
-from catalog.models import Provider
-from catalog.provider import registry
-from catalog.provider.client import MOST_AT_ONCE, Connection, ProviderClient
+from catalog.provider.client import MOST_AT_ONCE, ProviderClient
 from catalog.provider.errors import ProviderError, Refused
+from catalog.reaching import SecretOf
 from enrollment import agreeing, comparing, history, outcomes
 from enrollment.comparing import Counts
 from enrollment.models import Difference, Event, Letter, ProviderAccount, Reconciliation
+from enrollment.outcomes import LeaseLost
 from libraries import scoping
 from libraries.models import User
 
@@ -37,18 +38,15 @@ MOST_ATTEMPTS = 8
 _FIRST_WAIT, _LONGEST_WAIT = 30.0, 1800.0
 # A list without an end is no list: 2,000,000 accounts in parts of 200.
 MOST_PARTS = 10_000
+# In bytes.
+_LARGEST_PART = 10_000_000
 # A difference of fewer accounts is never unusual.
 _FEW = 3
 # The last comparison that was trusted stays longer: the next one is measured by it.
 KEPT_FOR = timedelta(days=90)
 
 Doubt = Reconciliation.Doubt
-SecretOf = Callable[[str], str]
 Clock = Callable[[], datetime]
-
-
-class LeaseLost(Exception):
-    """Somebody else has taken over: nothing more is sent or written."""
 
 
 @dataclass(frozen=True)
@@ -84,16 +82,20 @@ def compare_next(*, secret_of: SecretOf, now: Clock, only: Reconciliation | None
         return False
     if run.attempts > MOST_ATTEMPTS:
         _stop(run, run.trouble or "crashed", now=now())
-        return True
+    else:
+        _make(run, secret_of, now)
+    if admission == Admission.PROBE:
+        outcomes.end_probe(run.provider_id, now=now())
+    return True
+
+
+def _make(run: Reconciliation, secret_of: SecretOf, now: Clock) -> None:
     try:
         _conclude(run, _read(run, secret_of, now), now=now())
     except LeaseLost:
         logger.warning("comparison %s: somebody else has taken over, nothing is written", run.pk)
     except ProviderError as error:
         _try_later(run, error, now=now())
-    if admission == Admission.PROBE:
-        outcomes.bring_forward_if_back(run.provider_id, now=now())
-    return True
 
 
 def _claim(now: datetime, only: Reconciliation | None) -> tuple[Reconciliation | None, Admission]:
@@ -104,6 +106,8 @@ def _claim(now: datetime, only: Reconciliation | None) -> tuple[Reconciliation |
             run = runs.filter(provider_id=provider_id).claim(now=now, lease=LEASE)
             if run is not None:
                 return run, admission
+        if admission == Admission.PROBE:  # somebody else has taken what was due
+            line.release(provider_id, now=now)
     return None, Admission.CLOSED
 
 
@@ -111,7 +115,14 @@ def _claim(now: datetime, only: Reconciliation | None) -> tuple[Reconciliation |
 
 
 def _read(run: Reconciliation, secret_of: SecretOf, now: Clock) -> _Read:
-    began, client = now(), _client(run, secret_of, now)
+    began = now()
+    client = reaching.client_of(
+        run.provider,
+        secret_of=secret_of,
+        deadline=CALL_DEADLINE,
+        turn=partial(_turn, run, now),
+        max_bytes=_LARGEST_PART,
+    )
     with transaction.atomic():
         _hold(run, now())
         comparing.forget_list(run)
@@ -154,30 +165,10 @@ def _hold(run: Reconciliation, now: datetime) -> None:
         raise LeaseLost
 
 
-def _client(run: Reconciliation, secret_of: SecretOf, now: Clock) -> ProviderClient:
-    provider = run.provider
-    try:
-        token = _token(provider, secret_of)
-        connection = Connection(
-            provider.base_url, token, deadline=CALL_DEADLINE, turn=lambda: _turn(run, now), max_bytes=10_000_000
-        )
-        return registry.client_for(provider.kind, connection)
-    except ProviderError as error:
-        line.report(provider.pk, error)
-        raise
-
-
-def _token(provider: Provider, secret_of: SecretOf) -> str:
-    try:
-        return secret_of(provider.secret_name)
-    except LookupError:
-        raise Refused("no_secret", f"the environment has no {provider.secret_name}") from None
-
-
 @contextmanager
-def _turn(run: Reconciliation, now: Clock) -> Iterator[None]:
+def _turn(run: Reconciliation, now: Clock, *, writes: bool) -> Iterator[None]:
     _hold(run, now())
-    with line.turn(run.provider_id, expires=CALL_DEADLINE + 1):
+    with line.turn(run.provider_id, expires=CALL_DEADLINE + 1, writes=writes):
         yield
 
 

@@ -13,7 +13,7 @@ from catalog.models import Provider, ProviderLine
 from enrollment import reminding, scarcity
 from enrollment.drafting import Draft, one_line
 from enrollment.models import Event, Letter, ProviderAccount, Reconciliation, SeatPool
-from enrollment.reports import troubles
+from enrollment.reports import differences, troubles
 from libraries import scoping
 from libraries.models import LibrarySystem, RosterSource
 
@@ -130,7 +130,7 @@ def lists_disagree(letter: Letter) -> Draft | None:
         subject=_("%(provider)s: the list of accounts is not trusted") % {"provider": name},
         leads_to="admin:enrollment_reconciliation_change",
         arguments=(run.pk,),
-        facts={"name": name, "run": run, "why": run.get_doubt_display()},
+        facts={"name": name, "run": run, "why": run.get_doubt_display(), "before": differences.before(run)},
     )
 
 

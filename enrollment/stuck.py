@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import models, transaction
 from django.db.models import F
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from enrollment import agreeing, ending, outcomes, rivalry, seats
@@ -19,11 +20,13 @@ from enrollment.models.owed import OwedWork
 from libraries.models import User
 
 Seen = ProviderAccount.Seen
+Text = str | Promise
 
 
 class Obstacle(models.TextChoices):
     NOT_STUCK = "not_stuck", _("It was not stuck.")
     NO_PLACE = "no_place", _("No place hangs on it: the account is only to be closed or erased.")
+    NO_REASON = "no_reason", _("Write why.")
 
 
 @transaction.atomic
@@ -38,12 +41,14 @@ def try_again(pk: int, *, by: User, now: datetime) -> Obstacle | None:
 
 
 @transaction.atomic
-def mark_done(pk: int, *, by: User, now: datetime) -> Obstacle | None:
-    """A person has seen to it at the provider: what must be counts as seen, and the member is told. Says why it was
-    left as it was, or nothing."""
+def mark_done(pk: int, *, by: User, now: datetime, words: str) -> Obstacle | None:
+    """A person has seen to it at the provider, and writes how they know: what must be counts as seen, and the member
+    is told. Says why it was left as it was, or nothing."""
     account = _lock(pk)
     if account is None:
         return Obstacle.NOT_STUCK
+    if not words.strip():
+        return Obstacle.NO_REASON
     settled = {
         "due_at": None,
         "stuck_at": None,
@@ -56,7 +61,7 @@ def mark_done(pk: int, *, by: User, now: datetime) -> Obstacle | None:
         lease_token=None, lease_until=None, **settled, **_as_it_must(account, now)
     )
     account.refresh_from_db()
-    outcomes.record_latest(account, Event.Kind.ACCOUNT_BY_HAND, now=now, by=by)
+    outcomes.record_latest(account, Event.Kind.ACCOUNT_BY_HAND, now=now, by=by, words=words.strip())
     if account.is_ready:
         outcomes.tell_ready(account, now=now)
     return None
@@ -74,20 +79,28 @@ def _lock(pk: int) -> ProviderAccount | None:
     return ProviderAccount.objects.stuck().filter(pk=pk).select_for_update(no_key=True).first()
 
 
-# --- Giving up ---
+# --- What it would do ---
 
 
 @dataclass(frozen=True)
 class Given:
-    """An account that would be given up, and the places that would end."""
+    """An account that would be given up or marked as done, and the places that would end, or whose member would read
+    that it is ready."""
 
     account: ProviderAccount
     places: Sequence[Enrollment]
 
+    @property
+    def becomes(self) -> Text:
+        """What the account counts as when it is marked as done."""
+        if self.account.must_be_erased:
+            return _("erased")
+        return Seen.ACTIVE.label if self.account.must_be_active else Seen.INACTIVE.label
+
 
 @dataclass(frozen=True)
 class Forecast:
-    """What giving up would do now. `fingerprint` is the same as long as it would do the same."""
+    """What it would do now. `fingerprint` is the same as long as it would do the same."""
 
     rows: Sequence[Given]
 
@@ -96,22 +109,42 @@ class Forecast:
         return sum(len(row.places) for row in self.rows)
 
     @property
+    def erased(self) -> int:
+        return sum(row.account.must_be_erased for row in self.rows)
+
+    @property
     def fingerprint(self) -> str:
-        facts = [(row.account.pk, [place.pk for place in row.places]) for row in self.rows]
+        facts = [(*_musts(row.account), [place.pk for place in row.places]) for row in self.rows]
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 def foresee(pks: Collection[int]) -> Forecast:
     """Of those that can be given up; with two queries."""
-    accounts = list(_to_give_up().filter(pk__in=pks).select_related("provider").order_by("pk"))
-    rows = Enrollment.objects.filter(
-        user__in=[each.user_id for each in accounts], state=Enrollment.State.SEATED
-    ).select_related("pool__programme", "share__institution")
-    places: dict[tuple[int, int], list[Enrollment]] = {}
-    for row in rows.order_by("pk"):
-        places.setdefault((row.user_id, row.pool.programme.provider_id), []).append(row)
-    found = [Given(each, places.get((each.user_id, each.provider_id), [])) for each in accounts]
+    found = _with_places(_to_give_up().filter(pk__in=pks), of=Enrollment.objects.all())
     return Forecast([each for each in found if each.places])
+
+
+def foresee_by_hand(pks: Collection[int]) -> Forecast:
+    """Of those that can be marked as done; with two queries."""
+    which = ProviderAccount.objects.stuck().filter(pk__in=pks)
+    return Forecast(_with_places(which, of=outcomes.untold(Enrollment.objects.all())))
+
+
+def _musts(account: ProviderAccount) -> tuple[int, bool, bool]:
+    return account.pk, account.must_be_active, account.must_be_erased
+
+
+def _with_places(which: models.QuerySet[ProviderAccount], of: EnrollmentQuerySet) -> list[Given]:
+    accounts = list(which.select_related("provider").order_by("pk"))
+    to_be_open = [each.user_id for each in accounts if each.must_be_active]
+    rows = of.filter(user__in=to_be_open, state=Enrollment.State.SEATED)
+    places: dict[tuple[int, int], list[Enrollment]] = {}
+    for row in rows.select_related("pool__programme", "share__institution").order_by("pk"):
+        places.setdefault((row.user_id, row.pool.programme.provider_id), []).append(row)
+    return [Given(each, places.get((each.user_id, each.provider_id), [])) for each in accounts]
+
+
+# --- Giving up ---
 
 
 @seats.transition

@@ -2,15 +2,15 @@
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
-from functools import cache, partial
+from datetime import datetime, timedelta
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
-from catalog import tallies
+from catalog import line, searching, tallies
 from enrollment import (
     agreeing,
     alarming,
@@ -23,6 +23,7 @@ from enrollment import (
     leaving,
     letters,
     noticing,
+    probing,
     provisioning,
     rechecking,
     reconciling,
@@ -34,6 +35,7 @@ from enrollment import (
     waiting_list,
 )
 from enrollment.doorbell import Doorbell
+from enrollment.launch import keys, starts, tokens, tool_keys
 from libraries import limits, people
 from libraries.secrets import secret_of
 
@@ -41,6 +43,10 @@ logger = logging.getLogger(__name__)
 
 # A task works for so long, then rings for a successor: a worker that is asked to stop can.
 _TURN = timedelta(seconds=20)
+# As often are workers rung for accounts in any case (`portal.celery`).
+_SWEEP = timedelta(seconds=15)
+# The end of a pause is told by the database's clock.
+_CLOCKS_DIFFER = 0.25
 
 
 @shared_task
@@ -49,6 +55,14 @@ def provision_due() -> None:
     settle = partial(provisioning.settle_next, secret_of=secret_of, now=timezone.now)
     if _take_turns(provision_due, lambda wake: settle(claimed=wake)):
         _publish(send_letters)  # an account that is ready owes a letter
+    _ring_after_pause()
+
+
+@shared_task
+def probe_providers() -> None:
+    if probing.probe_next(secret_of=secret_of, now=timezone.now):
+        _publish(probe_providers)  # there may be another one
+        _publish(provision_due)  # where it is back, who waited for it is due
 
 
 @shared_task
@@ -140,8 +154,10 @@ def sweep_people() -> None:
     now = timezone.now()
     people.forget_strangers(now=now)
     limits.forget(before=now - timedelta(days=2))
-    noticing.forget(now=now)
+    for forget in (noticing.forget, starts.forget, keys.forget, tokens.forget, tool_keys.forget):
+        forget(now=now)
     tallies.forget(before=now - timedelta(days=14))
+    searching.tidy(now=now)
     reconciling.forget(before=now - reconciling.KEPT_FOR)
     SessionStore.clear_expired()
 
@@ -177,13 +193,30 @@ def _ring() -> None:
             return
 
 
-def _publish(task: Any) -> bool:
+def _publish(task: Any, countdown: float | None = None) -> bool:
     try:
-        task.apply_async(retry=False, expires=60)
+        task.apply_async(retry=False, expires=60, countdown=countdown)
     except Exception as error:  # whatever ails the broker, the next sweep does the work
         logger.warning("the workers could not be rung: %s", type(error).__name__)
         return False
     return True
+
+
+def _ring_after_pause() -> None:
+    """Work goes on when a provider's pause is over, and not only at the sweep after it. What ends after the next sweep
+    is that one's to ring for: a message that waits for longer than the broker's `visibility_timeout` comes many
+    times."""
+    now = timezone.now()
+    ends_at = line.first_pause_ends(now=now)
+    if ends_at is not None and ends_at - now <= _SWEEP:
+        _ring_once_at(ends_at)
+
+
+@lru_cache(maxsize=16)
+def _ring_once_at(ends_at: datetime) -> None:
+    """Of each process: many tasks find that there is a pause."""
+    left = (ends_at - timezone.now()).total_seconds()
+    _publish(provision_due, countdown=max(left, 0.0) + _CLOCKS_DIFFER)
 
 
 _bell = Doorbell(_ring)

@@ -1,12 +1,29 @@
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from enrollment.views import courses, erasing, front, identities, information, joining, my_card, my_place, signing_in
+from enrollment.views import (
+    certificates,
+    courses,
+    erasing,
+    front,
+    identities,
+    information,
+    joining,
+    my_card,
+    my_place,
+    signing_in,
+    starting,
+)
 
 urlpatterns = [
     path("", front.front, name="front"),
     path("courses/", courses.courses, name="courses"),
+    path("courses/feed.atom", courses.feed, name="courses_feed"),
+    path("courses/calendar.ics", courses.calendar, name="courses_calendar"),
     path("courses/<slug:slug>/", courses.course, name="course"),
+    path("courses/<slug:slug>/start/", starting.start, name="course_start"),
+    path("courses/<slug:slug>/cover.svg", courses.cover, name="course_cover"),
+    path("courses/<slug:slug>/cover.png", courses.picture, name="course_picture"),
     path("help/", information.help_page, name="help"),
     path("privacy/", information.privacy, name="privacy"),
     path("accessibility/", information.accessibility, name="accessibility"),
@@ -14,6 +31,10 @@ urlpatterns = [
     path("join/card/", joining.card, name="join_card"),
     path("join/done/", joining.done, name="join_done"),
     path("my/", my_place.my_place, name="my_place"),
+    path("my/letters/", my_place.choose_letters, name="my_letters"),
+    path("my/courses/<int:pk>/certificate.pdf", certificates.download, name="course_certificate"),
+    path("certificates/", certificates.ask, name="certificates"),
+    path("certificates/<slug:code>/", certificates.check, name="certificate_of_course"),
     path("my/erase/", erasing.erase_me, name="erase_me"),
     path("erased/<slug:code>/", erasing.certificate, name="certificate"),
     path("my/language/", my_place.choose_language, name="my_language"),

@@ -186,7 +186,7 @@ def forget(card: Card) -> None:
     """Of a card that stands for its number no more, only that there was one."""
     assert card.state not in Card.OPEN
     Doubt.objects.filter(card=card).update(until=None)
-    card.number, card.valid_until = f"ERASED{card.pk}", None
+    card.number, card.valid_until = card.number_after_erasing, None
     card.save(update_fields=["number", "valid_until"])
 
 

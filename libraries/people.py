@@ -62,6 +62,7 @@ def forget(user: User) -> None:
         model.objects.filter(user=user).delete()
     user.email = f"erased-{user.pk}@invalid"
     user.first_name = user.last_name = ""
+    user.wants_course_letters = False
     user.password, user.last_login, user.address_proved_at = make_password(None), None, None
     user.is_active = False
     user.save()
@@ -94,3 +95,9 @@ def write_in(user: User, language: str) -> None:
     """The language of letters to this person."""
     user.language = language
     user.save(update_fields=["language"])
+
+
+def wish_course_letters(user: User, wanted: bool) -> None:
+    """Letters about finished courses: to whoever asked for them, for as long as they do."""
+    user.wants_course_letters = wanted
+    user.save(update_fields=["wants_course_letters"])

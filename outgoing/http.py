@@ -25,7 +25,19 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from outgoing.failures import Failure, RequestFailed, Stage
 from outgoing.guarded import GuardedAdapter, until
 
-__all__ = ["Bearer", "Bounds", "Failure", "RequestFailed", "Response", "Stage", "basic", "download", "new_session"]
+__all__ = [
+    "Bearer",
+    "Bounds",
+    "Failure",
+    "RequestFailed",
+    "Response",
+    "Stage",
+    "basic",
+    "download",
+    "new_session",
+    "prepare",
+    "send",
+]
 
 # It writes the addresses that are asked, in which card numbers may stand.
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)
@@ -91,7 +103,25 @@ def new_session(*, private: bool, schemes: Sequence[str] = ("https",)) -> reques
     return session
 
 
-def send(session: requests.Session, request: requests.Request, bounds: Bounds) -> Response:
+def prepare(session: requests.Session, request: requests.Request) -> requests.PreparedRequest:
+    """All that can fail or take time before anything is sent, for who has to wait until it may be. Raises RequestFailed
+    of `Stage.ADDRESS`."""
+    _require_usable(request.url)
+    request.headers = {"Accept-Encoding": "identity", **(request.headers or {})}
+
+    def build() -> requests.PreparedRequest:
+        prepared = session.prepare_request(request)
+        session.get_adapter(str(prepared.url))  # or no such scheme is spoken
+        return prepared
+
+    try:
+        return _tried(build)
+    except RequestFailed as error:
+        code = error.code if error.code == Failure.ADDRESS_UNUSABLE else Failure.GARBLED
+    raise RequestFailed(code, Stage.ADDRESS)
+
+
+def send(session: requests.Session, request: requests.Request | requests.PreparedRequest, bounds: Bounds) -> Response:
     """Raises RequestFailed. Never tries again."""
     with _answered(session, request, bounds) as response:
         content = b"".join(_chunks(response, bounds.max_bytes))
@@ -136,17 +166,17 @@ def _unless_a_whole_file(response: requests.Response) -> Failure | None:
 
 
 @contextmanager
-def _answered(session: requests.Session, request: requests.Request, bounds: Bounds) -> Iterator[requests.Response]:
+def _answered(
+    session: requests.Session, request: requests.Request | requests.PreparedRequest, bounds: Bounds
+) -> Iterator[requests.Response]:
     """The head of the answer has come, and its body can be read, until the bounds end."""
-    _require_usable(request.url)
+    prepared = prepare(session, request) if isinstance(request, requests.Request) else request
     left = bounds.ends_at - monotonic()
     if left <= 0:
         raise RequestFailed(Failure.TIMED_OUT, Stage.ADDRESS)
-    request.headers = {"Accept-Encoding": "identity", **(request.headers or {})}
     timeout = (min(bounds.connect_timeout, left), min(bounds.read_timeout, left))
 
     def begin() -> requests.Response:
-        prepared = session.prepare_request(request)
         return session.send(prepared, timeout=timeout, stream=True, allow_redirects=False)
 
     with until(bounds.ends_at), _tried(begin) as response:

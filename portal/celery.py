@@ -31,6 +31,7 @@ app.conf.update(
     task_default_queue="sweeps",
     task_routes={
         "enrollment.tasks.provision_due": {"queue": "provider"},
+        "enrollment.tasks.probe_providers": {"queue": "provider"},
         "enrollment.tasks.compare_lists": {"queue": "provider"},
         "enrollment.tasks.send_letters": {"queue": "mail"},
         "enrollment.tasks.recheck_cards": {"queue": "libraries"},
@@ -40,6 +41,11 @@ app.conf.update(
     beat_schedule={
         "provision-due": {
             "task": "enrollment.tasks.provision_due",
+            "schedule": 15.0,
+            "options": {"expires": 15},
+        },
+        "probe-providers": {
+            "task": "enrollment.tasks.probe_providers",
             "schedule": 15.0,
             "options": {"expires": 15},
         },

@@ -2,9 +2,11 @@ from django.conf import settings
 from django.conf.urls.i18n import i18n_patterns
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.decorators.csrf import csrf_exempt
 from django.views.i18n import set_language
 
-from enrollment.views import notices
+from enrollment.launch import addresses
+from enrollment.views import lti, notices, scores
 from enrollment.views.information import theme
 from portal import health
 
@@ -32,8 +34,14 @@ urlpatterns = [
     *data,
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    path("language/", set_language, name="set_language"),
+    # No token, which would make every page its reader's: all that a forged form can do is change the language.
+    path("language/", csrf_exempt(set_language), name="set_language"),
     path("theme/<slug:slug>.css", theme, name="theme"),
     path("hooks/<slug:slug>/", notices.receive, name="notices"),
+    path(addresses.AUTHORIZATION, lti.authorize, name="lti_authorize"),
+    path(addresses.KEYSET, lti.keyset, name="lti_keyset"),
+    path(addresses.TOKEN, scores.token, name="lti_token"),
+    path(addresses.LINE_ITEM, scores.line_item, name="lti_line_item"),
+    path(addresses.SCORES, scores.scores, name="lti_scores"),
     *i18n_patterns(*pages, prefix_default_language=False),
 ]

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection
+from django.test import TransactionTestCase
 from django.utils import translation
 from pytest_django import DjangoDbBlocker
 
@@ -20,6 +23,19 @@ CHROMIUM_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# Without triggers, which would keep some rows, and ask for an order of the tables.
+_EMPTY = """
+SET session_replication_role = replica;
+DO $$
+DECLARE name text;
+BEGIN
+    FOREACH name IN ARRAY %s LOOP
+        EXECUTE format('LOCK TABLE %%I IN SHARE ROW EXCLUSIVE MODE', name);
+        EXECUTE format('DELETE FROM %%I', name);
+    END LOOP;
+END $$;
+RESET session_replication_role
+"""
 NO_BROWSER = "no Chromium here: apt-get install chromium, or name another with CHROMIUM=/path"
 
 
@@ -62,6 +78,30 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         cursor.execute(others, cursor.fetchone())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tables_are_emptied_row_by_row() -> None:
+    """After a test that commits. TRUNCATE makes every table and index anew, and Django then the rights of each model,
+    which was most of what some tests took. Whoever still writes is waited for, as TRUNCATE would. Where a given server
+    does not let us, it is done Django's way."""
+    truncate = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
+
+    def empty(test: TransactionTestCase) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW is_superuser")
+            if cursor.fetchone() == ("on",):
+                cursor.execute(_EMPTY, [sorted(_tables())])
+                return
+        truncate(test)
+
+    TransactionTestCase._fixture_teardown = empty  # type: ignore[attr-defined]
+
+
+def _tables() -> set[str]:
+    """But those that Django fills when it migrates."""
+    names = connection.introspection.django_table_names(only_existing=True, include_views=False)
+    return set(names) - {ContentType._meta.db_table, Permission._meta.db_table}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from catalog.models import Programme, Provider
+from catalog.models import Programme, Provider, Tool
 from enrollment import applying
 from enrollment.models import Enrollment, SeatPool, Share
 from enrollment.privacy import PRIVACY_TEXT_VERSION
@@ -119,3 +119,15 @@ def make_staff(email: str, role: str, institution: Institution | None = None, **
     user = User.objects.create_user(email, PASSWORD, is_staff=True, **fields)
     StaffRole.objects.create(user=user, role=role, institution=institution)
     return user
+
+
+def make_tool(provider: Provider | None = None, **fields: Any) -> Tool:
+    """The provider's platform as an LTI tool that is registered here; see tests/lti_tool.py for one that answers."""
+    defaults = {
+        "login_url": "https://tool.test/login",
+        "launch_url": "https://tool.test/launch",
+        "redirect_uris": ["https://tool.test/launch"],
+        "keyset": {"keys": []},
+        **fields,
+    }
+    return Tool.objects.create(provider=provider or make_provider(), **defaults)

@@ -21,18 +21,19 @@ LAYERS = {
     "pages and commands": "admin views urls management templatetags accounts openid arriving",
     "forms, reports, tasks, letters": "forms reports tasks letters drafts drafting staff_drafts course_drafts",
     "operations": (
-        "line breaker tallies applying at_the_desk asking asking_again moving new_cards card_checking rivalry ending"
-        " renewing lapsing using announcing prioritizing waiting_list cap cap_plan closing provisioning agreeing"
-        " outcomes stuck alarming reminding scarcity merging merge_plan"
+        "line breaker tallies reaching applying at_the_desk asking asking_again moving new_cards card_checking rivalry"
+        " probing ending renewing lapsing using announcing prioritizing waiting_list cap cap_plan closing provisioning"
+        " agreeing outcomes stuck alarming reminding scarcity merging merge_plan"
         " roster_uploading membership rosters people address_codes system_checks provider_checks identities"
         " rechecking roster_fetching noticing erasing erasing_again erase_plan sessions launch"
-        " comparing reconciling repairing rotation rotating leaving course_lists course_importing"
+        " comparing reconciling repairing finishing rotation rotating leaving course_lists course_importing"
+        " searching"
     ),
     "rules": "seats share_moves eligibility starting history scoping limits guessing fuse offer_rules",
     "models": "models",
     "adapters, which know no models": (
-        "provider cards covers shelf secrets privacy colors doorbell roster_files roster_places"
-        " openid_requests openid_tokens erasure_list course_files"
+        "provider cards covers cover_pictures shelf secrets privacy colors doorbell roster_files roster_places"
+        " openid_requests openid_tokens erasure_list drawing_certificates course_files"
     ),
 }
 LAYER_OF = {module: number for number, names in enumerate(LAYERS.values(), 1) for module in names.split()}

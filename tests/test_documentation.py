@@ -105,6 +105,15 @@ def test_every_file_that_is_named_exists() -> None:
     assert missing == []
 
 
+def test_every_test_that_is_named_exists() -> None:
+    tests = [path.read_text() for path in (ROOT / "tests").rglob("test_*.py")]
+    there = {name for text in tests for name in re.findall(r"^def (test_\w+)", text, re.M)}
+    named = {name for document in DOCUMENTS for name in re.findall(r"`(test_\w+)`", document.read_text())}
+
+    assert named - there == set()
+    assert "test_start_is_answered_once" in named
+
+
 def test_every_decision_is_numbered_once_and_has_its_parts() -> None:
     decisions = sorted((ROOT / "docs/adr").glob("*.md"))
 

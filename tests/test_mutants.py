@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.table import MUTANTS, PROMISES, Mutant
+from tests.mutants.mutant import Mutant
+from tests.mutants.table import MUTANTS, PROMISES
 
 ROOT = Path(__file__).parent.parent
 

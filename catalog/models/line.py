@@ -19,6 +19,7 @@ class ProviderLine(models.Model):
     paused_until = models.DateTimeField(null=True)
     # --- The breaker ---
     failures = models.PositiveIntegerField(default=0)  # one after another
+    failed_writes = models.PositiveIntegerField(default=0)  # one after another, whatever was read between them
     successes = models.PositiveIntegerField(default=0)  # since it came back
     down_since = models.DateTimeField(null=True)
     next_probe_at = models.DateTimeField(null=True)

@@ -1,6 +1,6 @@
 """The port: what the portal asks of a provider's platform, whatever protocol the provider speaks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,9 +10,22 @@ from catalog.provider.trial import Step
 
 # So many ids can be asked about in one call (`ProviderClient.find_many`).
 MOST_AT_ONCE = 50
-# Entered around each request on the wire; says that it may go, and learns how it went: a ProviderError that leaves it,
-# or none. May wait, and may raise a ProviderError of its own instead: then nothing is sent.
-Turn = Callable[[], AbstractContextManager[None]]
+# Of an answer.
+MOST_BYTES = 1_000_000
+
+
+class Turn(Protocol):
+    def __call__(self, *, writes: bool) -> AbstractContextManager[None]:
+        """Entered around each request on the wire; says that it may go, and learns how it went: a ProviderError that
+        leaves it, or none. May wait, and may raise an error of its own instead: then nothing is sent.
+
+        `writes`: the request is to change something.
+        """
+
+
+def at_once(*, writes: bool) -> AbstractContextManager[None]:
+    """No turn is waited for."""
+    return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -25,8 +38,8 @@ class Connection:
     connect_timeout: float = 3.0
     read_timeout: float = 10.0
     deadline: float = 20.0
-    max_bytes: int = 1_000_000
-    turn: Turn = nullcontext
+    max_bytes: int = MOST_BYTES
+    turn: Turn = at_once
 
 
 @dataclass(frozen=True)

@@ -111,22 +111,20 @@ class Exchange:
         `missing` is the code of a 404, where that is no wrong address of the whole API. `failure_in` finds what is
         wrong with a 2xx answer: told here, so that it is known when the turn ends.
         """
-        _check_token(self._connection.token)
         asked = asked or f"{method} {_without_ids(path)}"
         wrote = method in WRITES if writes is None else writes
-        request = requests.Request(
-            method,
-            self._connection.base_url.rstrip("/") + path,
-            params=params,
-            data=body,
-            headers=headers,
-            auth=auth or http.Bearer(self._connection.token),
+        request = _prepared(
+            self._connection,
+            self._session,
+            requests.Request(method, params=params, data=body, headers=headers, auth=auth),
+            path,
+            asked,
         )
         waits_since = monotonic()
-        with self._connection.turn():
+        if self._ends_at <= waits_since:
+            raise Unreachable("timeout", f"{asked}: no time left")
+        with self._connection.turn(writes=wrote):
             self._ends_at += monotonic() - waits_since
-            if self._ends_at <= monotonic():
-                raise Unreachable("timeout", f"{asked}: no time left")
             # Raised out here, so that no chained exception carries the request with its secret and its data.
             outcome = self._attempt(request, asked, wrote, missing)
             if isinstance(outcome, ProviderError):
@@ -135,7 +133,9 @@ class Exchange:
                 raise error
         return outcome
 
-    def _attempt(self, request: requests.Request, asked: str, wrote: bool, missing: str) -> Answer | ProviderError:
+    def _attempt(
+        self, request: requests.PreparedRequest, asked: str, wrote: bool, missing: str
+    ) -> Answer | ProviderError:
         bounds = http.Bounds(
             ends_at=self._ends_at,
             max_bytes=self._connection.max_bytes,
@@ -148,6 +148,28 @@ class Exchange:
             return _network_failure(asked, wrote, error)
         status, headers, content = response.status, response.headers, response.content
         return Answer(asked, wrote, status, headers, content, self._connection.token, self._about, missing)
+
+
+def require_usable(connection: Connection, session: requests.Session) -> None:
+    """Raises what every request would meet before anything is sent: Refused "bad_token" or "bad_address"."""
+    _prepared(connection, session, requests.Request("GET"), "", "any request")
+
+
+def _prepared(
+    connection: Connection, session: requests.Session, request: requests.Request, path: str, asked: str
+) -> requests.PreparedRequest:
+    """All that can fail, or take its time, without the network: nothing of it belongs into a turn."""
+    _check_token(connection.token)
+    request.url = connection.base_url.rstrip("/") + path
+    request.auth = request.auth or http.Bearer(connection.token)
+    try:
+        return http.prepare(session, request)
+    except RequestFailed as error:
+        failed = error
+    # Raised out here, so that no chained exception carries the request with its secret and its data.
+    if failed.code in BAD_ADDRESS:
+        raise _network_failure(asked, False, failed)
+    raise Refused("bad_request", f"{asked}: there can be no such request")
 
 
 def failure(answer: Answer) -> ProviderError | None:

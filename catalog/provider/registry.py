@@ -8,7 +8,7 @@ import requests
 
 from catalog.provider.client import Connection, ProviderClient
 from catalog.provider.errors import ProviderError, Refused
-from catalog.provider.exchange import new_session
+from catalog.provider.exchange import new_session, require_usable
 from catalog.provider.moodle import MoodleClient
 from catalog.provider.scim import ScimClient
 from catalog.provider.trial import Step, StepName, failed
@@ -44,11 +44,14 @@ _sessions = _Sessions()
 
 
 def client_for(kind: str, connection: Connection) -> ProviderClient:
-    """For use in the calling thread only: its connections are that thread's own."""
+    """For use in the calling thread only: its connections are that thread's own. Refused where no request could be
+    made at all: "unknown_kind", "bad_token", "bad_address"."""
     if kind not in CLIENTS:
         known = ", ".join(sorted(CLIENTS))
         raise Refused("unknown_kind", f"no client for providers of kind {kind!r}; known: {known}")
-    return CLIENTS[kind](connection, _sessions.to(connection.base_url))
+    session = _sessions.to(connection.base_url)
+    require_usable(connection, session)
+    return CLIENTS[kind](connection, session)
 
 
 def try_out(kind: str, connection: Callable[[], Connection]) -> Sequence[Step]:

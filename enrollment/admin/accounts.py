@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 from enrollment import stuck
 from enrollment.admin.base import ask
 from enrollment.admin.stuck import Remedy, StuckAdmin, StuckFilter
+from enrollment.admin_forms import WhyForm
 from enrollment.models import ProviderAccount
 from enrollment.reports import troubles
 from libraries.scoped_admin import CENTRAL, Role, ScopedRelatedFilter, may
@@ -37,17 +38,39 @@ def _marked(count: int) -> str:
     return text % {"count": count}
 
 
-def _ask_before_giving_up(admin: StuckAdmin, request: HttpRequest, ids: list[int]) -> HttpResponse | None:
+def _ask_before_giving_up(admin: StuckAdmin, request: HttpRequest, ids: list[int]) -> HttpResponse | dict[str, str]:
     """Nothing else is done than what was shown."""
-    forecast, expected = stuck.foresee(ids), request.POST.get("expected")
-    if not forecast.rows or forecast.fingerprint == expected:
-        return None
-    context: dict[str, Any] = {"forecast": forecast, "overtaken": expected is not None}
-    context["left"] = len(ids) - len(forecast.rows)
-    context["back"] = reverse("admin:enrollment_provideraccount_changelist") + "?stuck=yes"
-    context["template"] = "admin/give_up.html"
-    title = _("Give up and free the place")
-    return ask(admin, request, forms.Form(), title=title, button=title, **context)
+    forecast = stuck.foresee(ids)
+    if not forecast.rows or forecast.fingerprint == request.POST.get("expected"):
+        return {}
+    title, template = _("Give up and free the place"), "admin/give_up.html"
+    shown = _shown(request, ids, forecast, template)
+    return ask(admin, request, forms.Form(), title=title, button=title, **shown)
+
+
+def _ask_before_marking(admin: StuckAdmin, request: HttpRequest, ids: list[int]) -> HttpResponse | dict[str, str]:
+    """Nobody looks at the provider any more: who says that it is done answers for it, with a reason."""
+    forecast = stuck.foresee_by_hand(ids)
+    if not forecast.rows:
+        return {"words": ""}  # the operation says why nothing is done
+    form = WhyForm(request.POST if "expected" in request.POST else None)
+    if forecast.fingerprint == request.POST.get("expected") and form.is_valid():
+        return {"words": form.cleaned_data["words"]}
+    title, button = _("Mark as done by hand"), _("Yes, it is done")
+    shown = _shown(request, ids, forecast, "admin/mark_done.html")
+    shown["rows"] = [(row, troubles.in_words(row.account.trouble)) for row in forecast.rows]
+    return ask(admin, request, form, title=title, button=button, **shown)
+
+
+def _shown(request: HttpRequest, ids: list[int], forecast: stuck.Forecast, template: str) -> dict[str, Any]:
+    expected = request.POST.get("expected", forecast.fingerprint)
+    return {
+        "forecast": forecast,
+        "overtaken": forecast.fingerprint != expected,
+        "left_out": len(ids) - len(forecast.rows),
+        "back": reverse("admin:enrollment_provideraccount_changelist") + "?stuck=yes",
+        "template": template,
+    }
 
 
 class TroubleFilter(admin.SimpleListFilter):
@@ -74,7 +97,7 @@ class AccountAdmin(StuckAdmin):
     remedies = {
         "try_again": Remedy(_("Try again"), "refresh-cw", stuck.try_again, _retried),
         "give_up": Remedy(_("Give up and free the place…"), "x", stuck.give_up, _given_up, _ask_before_giving_up),
-        "mark_done": Remedy(_("Mark as done by hand"), "check", stuck.mark_done, _marked),
+        "mark_done": Remedy(_("Mark as done by hand…"), "check", stuck.mark_done, _marked, _ask_before_marking),
     }
     list_display = ("account", "went_wrong", "stuck_at", "seen", "must_be_active", "attempts", "provider")
     list_filter = (StuckFilter, TroubleFilter, "seen", ("provider", ScopedRelatedFilter))

@@ -4,14 +4,16 @@ from collections.abc import Collection
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from enrollment.admin import courses_followed
 from enrollment.admin.desk import DeskAdmin
 from enrollment.admin.disputes import DisputesView
 from enrollment.admin.prioritizing import PriorityFilter
@@ -19,6 +21,7 @@ from enrollment.models import Enrollment
 from enrollment.models.enrollment import EnrollmentQuerySet
 from enrollment.reports import application, queue, workload
 from libraries.admin_search import SessionSearchList
+from libraries.models.card import erased_number
 from libraries.scoped_admin import ScopedRelatedFilter, person
 
 
@@ -88,6 +91,16 @@ class ApplicationAdmin(DeskAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ApplicationList]:
         return ApplicationList
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Enrollment], search_term: str
+    ) -> tuple[QuerySet[Enrollment], bool]:
+        """Who was erased has nothing left to be found by, but the word that is shown instead."""
+        words, is_erased = search_term.strip(), Q(card__number=erased_number("card_id"))
+        if words.casefold() == gettext("erased"):
+            return queryset.filter(is_erased), False
+        found, has_doubles = super().get_search_results(request, queryset, search_term)
+        return found.exclude(is_erased) if words else found, has_doubles
+
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """The newest first; of what has to be done, what waits longest."""
         return ("applied_at", "pk") if TodoFilter.parameter_name in request.GET else ("-applied_at", "-pk")
@@ -99,7 +112,7 @@ class ApplicationAdmin(DeskAdmin):
 
     @admin.display(description=_("card number"), ordering="card__number")
     def number(self, row: Any) -> str:
-        return str(row.shown_card.number)
+        return str(row.shown_card.shown_number)
 
     @admin.display(description=_("library"), ordering="card__library__name")
     def library(self, row: Any) -> str:
@@ -124,7 +137,11 @@ class ApplicationAdmin(DeskAdmin):
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(DisputesView.as_view(model_admin=self))
-        return [path("disputes/", view, name="enrollment_enrollment_disputes"), *super().get_urls()]
+        return [
+            path("disputes/", view, name="enrollment_enrollment_disputes"),
+            *courses_followed.addresses(self),
+            *super().get_urls(),
+        ]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

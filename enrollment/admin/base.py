@@ -93,3 +93,11 @@ def link_to_application(pk: int | None) -> str:
     if pk is None:
         return ""
     return format_html('<a href="{}">#{}</a>', reverse("admin:enrollment_enrollment_change", args=[pk]), pk)
+
+
+def csv_file(content: bytes, name: str) -> HttpResponse:
+    return HttpResponse(
+        content,
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
+    )

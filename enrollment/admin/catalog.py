@@ -12,10 +12,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from catalog import rotation
-from catalog.models import Area, Course, Programme
+from catalog.models import Area, Course, Programme, Synonym
 from enrollment.admin.course_lists import CourseListAdmin
 from enrollment.admin.rotation import RotationAdmin
-from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, ScopedRelatedFilter
+from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, ScopedRelatedFilter, may
 
 if TYPE_CHECKING:
     ProgrammeFormBase = forms.ModelForm[Programme]
@@ -79,6 +79,20 @@ class AreaAdmin(ScopedAdmin):
     viewers = CENTRAL
     changers = adders = EDITORS
     list_display = ("name_nl", "name_fr", "name_en", "position")
+
+
+@admin.register(Synonym)
+class SynonymAdmin(ScopedAdmin):
+    """Deleted by hand too: no history hangs on words."""
+
+    institution_path = ""
+    viewers = CENTRAL
+    changers = adders = EDITORS
+    list_display = ("words",)
+    search_fields = ("words",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return may(request, EDITORS)
 
 
 @admin.register(Course)

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views import View
 
+from enrollment.admin.base import csv_file
 from enrollment.priority_forms import PeriodForm
 from enrollment.reports.priorities import priorities, table, totals
 from enrollment.reports.spreadsheets import to_csv
@@ -29,7 +30,7 @@ class PrioritiesView(View):
         valid = form.is_valid()
         found = priorities(person(request), form.period, programme_id=form.programme_id) if valid else []
         if self.as_file and valid:
-            return _file(to_csv(table(found)), f"priority-{form.period.since}-{form.period.until}.csv")
+            return csv_file(to_csv(table(found)), f"priority-{form.period.since}-{form.period.until}.csv")
         context = {
             **self.model_admin.admin_site.each_context(request),
             "opts": self.model_admin.opts,
@@ -51,11 +52,3 @@ def addresses(model_admin: Any) -> list[Any]:
         ours("priorities/", "priorities", as_file=False),
         ours("priorities/file/", "priorities_file", as_file=True),
     ]
-
-
-def _file(content: bytes, name: str) -> HttpResponse:
-    return HttpResponse(
-        content,
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
-    )

@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -21,6 +22,7 @@ from enrollment.admin.base import ask, tell_when_busy
 from enrollment.admin.repairs import DECISIONS, decide, trust
 from enrollment.models import Difference, Reconciliation
 from enrollment.reports import differences
+from enrollment.templatetags.shelf import number
 from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, ScopedRelatedFilter, may, person
 
 DECIDERS = (Role.COORDINATOR, Role.OPERATOR)
@@ -32,27 +34,31 @@ class ReconciliationAdmin(ScopedAdmin):
 
     institution_path = ""
     viewers = CENTRAL
-    list_display = ("asked_at", "provider", "how_it_stands", "to_decide", "on_the_list", "of_ours")
+    list_display = ("asked", "provider", "how_it_stands", "to_decide", "on_the_list", "of_ours")
     list_filter = (("provider", ScopedRelatedFilter),)
     list_select_related = ("provider",)
     ordering = ("-asked_at", "-pk")
     change_list_template = "admin/reconciliations.html"
+
+    @admin.display(description=gettext_lazy("asked"), ordering="asked_at")
+    def asked(self, row: Reconciliation) -> str:
+        return date_format(timezone.localtime(row.asked_at), "j F Y, H:i")
 
     @admin.display(description=gettext_lazy("how it stands"))
     def how_it_stands(self, row: Reconciliation) -> str:
         return str(differences.standing(row))
 
     @admin.display(description=gettext_lazy("still to be decided"))
-    def to_decide(self, row: Reconciliation) -> int | None:
-        return row.to_decide if row.finished_at else None  # type: ignore[attr-defined]
+    def to_decide(self, row: Reconciliation) -> str | None:
+        return number(vars(row)["to_decide"]) if row.finished_at else None
 
     @admin.display(description=gettext_lazy("accounts on the list"), ordering="listed")
-    def on_the_list(self, row: Reconciliation) -> int | None:
-        return row.listed if row.finished_at else None
+    def on_the_list(self, row: Reconciliation) -> str | None:
+        return number(row.listed) if row.finished_at else None
 
     @admin.display(description=gettext_lazy("of which ours"), ordering="ours")
-    def of_ours(self, row: Reconciliation) -> int | None:
-        return row.ours if row.finished_at else None
+    def of_ours(self, row: Reconciliation) -> str | None:
+        return number(row.ours) if row.finished_at else None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reconciliation]:
         return differences.with_open_counts(super().get_queryset(request))
@@ -73,7 +79,7 @@ class ReconciliationAdmin(ScopedAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         run = self._run(request, object_id)
-        asked = {name: request.GET.get(name, "") for name in ("kind", "state")}
+        asked = {name: request.GET.get(name, "") for name in ("kind", "fate")}
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -84,7 +90,7 @@ class ReconciliationAdmin(ScopedAdmin):
             "page": differences.page_of(run, **asked, number=request.GET.get("page", "1")),
             "asked": asked,
             "kinds": Difference.Kind.choices,
-            "states": Difference.State.choices,
+            "fates": differences.Fate.choices,
             "may_decide": may(request, DECIDERS),
         }
         return TemplateResponse(request, "admin/reconciliation.html", context)

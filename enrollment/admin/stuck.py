@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -16,17 +15,13 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from enrollment.admin.base import Text, act_on_each, too_many
-from libraries.models import User
 from libraries.scoped_admin import NOBODY, ScopedAdmin, may, person
 
-
-class Operation(Protocol):
-    def __call__(self, pk: int, *, by: User, now: datetime) -> TextChoices | None:
-        """Says why the row was left as it was, or nothing."""
-
-
-# Shows what would be done to these rows; None: it was shown, and the person wants it.
-Asks = Callable[["StuckAdmin", HttpRequest, list[int]], HttpResponse | None]
+# Of a row's id, with `by` (a User), `now` and what they answered; says why the row was left as it was, or nothing.
+Operation = Callable[..., TextChoices | None]
+# Shows what would be done to these rows, and asks; once it was shown and the person wants it: what they answered, which
+# the operation gets.
+Asks = Callable[["StuckAdmin", HttpRequest, list[int]], HttpResponse | dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -79,11 +74,12 @@ class StuckAdmin(ScopedAdmin):
     def remedy_each(self, request: HttpRequest, ids: list[int], name: str) -> HttpResponse | None:
         """On rows that the person may see; each is looked at again before it is touched."""
         remedy, by = self.remedies[name], person(request)
-        if remedy.asks and (asked := remedy.asks(self, request, ids)):
-            return asked
+        answers = remedy.asks(self, request, ids) if remedy.asks else {}
+        if isinstance(answers, HttpResponse):
+            return answers
 
         def act(pk: int) -> Text | None:
-            obstacle = remedy.operation(pk, by=by, now=timezone.now())
+            obstacle = remedy.operation(pk, by=by, now=timezone.now(), **answers)
             return obstacle.label if obstacle else None
 
         act_on_each(request, ids, act, done=remedy.done)

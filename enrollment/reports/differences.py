@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, TextChoices, Value, When
 from django.db.models.functions import Coalesce
 from django.utils.functional import Promise
 from django.utils.text import format_lazy
@@ -14,13 +16,49 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.provider import registry
 from enrollment import repairing
-from enrollment.models import Difference, Reconciliation
+from enrollment.models import Difference, ProviderAccount, Reconciliation
 from enrollment.repairing import Obstacle
 from enrollment.reports import troubles
 
 PER_PAGE = 50
 Kind, Repair, State = Difference.Kind, Difference.Repair, Difference.State
+Seen = ProviderAccount.Seen
 Text = str | Promise
+
+
+class Fate(TextChoices):
+    """What has become of a difference. A repair is work owed for its account, and the account says how that goes."""
+
+    OPEN = "open", _("still to be decided")
+    REPAIRING = "repairing", _("being repaired")
+    REPAIRED = "repaired", _("repaired")
+    FAILED = "failed", _("repair did not work")
+    OVERTAKEN = "overtaken", _("overtaken: something else is to be done about the account")
+    LEFT = "left", _("left as it is")
+    GONE = "gone", _("no longer so")
+
+
+# Since then the provider was seen to agree; or nothing is owed any more, and all that was owed was done.
+_AGREES = (
+    Q(account__due_at=None)
+    | Q(repair=Repair.ERASE, account__erased_at__gte=F("decided_at"))
+    | Q(account__must_be_active=True, account__seen=Seen.ACTIVE, account__seen_at__gte=F("decided_at"))
+    | Q(
+        account__must_be_active=False,
+        account__must_be_erased=False,
+        account__seen__in=[Seen.ABSENT, Seen.INACTIVE],
+        account__seen_at__gte=F("decided_at"),
+    )
+)
+# Whatever is owed anew gets a turn of its own, but what a provider is slow to erase waits in it since then.
+_OWED_ANEW = Q(account__turn_at__gt=F("decided_at")) & ~Q(repair=Repair.ERASE)
+_FATE = Case(
+    When(~Q(state=State.REPAIRED), then=F("state")),
+    When(_AGREES, then=Value(Fate.REPAIRED)),
+    When(_OWED_ANEW, then=Value(Fate.OVERTAKEN)),
+    When(account__stuck_at__isnull=False, then=Value(Fate.FAILED)),
+    default=Value(Fate.REPAIRING),
+)
 
 MEANINGS: dict[str, Text] = {
     Kind.ONLY_HERE: _("The account must be open, but is not on the provider's list: it got lost there."),
@@ -54,7 +92,8 @@ LOOK_ONLY_THERE = _("Ask the provider who made this account. When nobody uses it
 
 @dataclass(frozen=True)
 class Pile:
-    """All differences of a kind: `open` of them are still to be decided, `repairable` of those by the portal."""
+    """All differences of a kind: `open` of them are still to be decided, `repairable` of those by the portal. `fates`
+    counts what has become of the others."""
 
     kind: str
     label: Text
@@ -63,6 +102,7 @@ class Pile:
     total: int
     open: int
     repairable: int
+    fates: Sequence[tuple[Fate, int]]
 
 
 @dataclass(frozen=True)
@@ -70,6 +110,7 @@ class Comparison:
     run: Reconciliation
     piles: Sequence[Pile]
     has_list: bool
+    before: Reconciliation | None
     obstacle: Obstacle | None
 
     @property
@@ -79,8 +120,8 @@ class Comparison:
 
 
 def comparison(run: Reconciliation) -> Comparison:
-    """With two queries, however many differences there are."""
-    return Comparison(run, _piles(run), has_list(run), repairing.obstacle_to(run, acts=True))
+    """With three queries, however many differences there are."""
+    return Comparison(run, _piles(run), has_list(run), before(run), repairing.obstacle_to(run, acts=True))
 
 
 def standing(run: Reconciliation) -> Text:
@@ -106,6 +147,14 @@ def trouble(run: Reconciliation) -> Text:
     return troubles.in_words(run.trouble) if run.trouble and run.finished_at is None else ""
 
 
+def before(run: Reconciliation) -> Reconciliation | None:
+    """The last one with this provider that was trusted by then: what this one is measured by."""
+    if run.finished_at is None:
+        return None
+    trusted = Reconciliation.objects.trusted().filter(provider_id=run.provider_id, finished_at__lt=run.finished_at)
+    return trusted.order_by("-finished_at", "-pk").first()
+
+
 def has_list(run: Reconciliation) -> bool:
     return bool(getattr(registry.CLIENTS.get(run.provider.kind), "has_list", True))
 
@@ -115,24 +164,42 @@ def totals(run: Reconciliation) -> dict[str, int]:
 
 
 def _piles(run: Reconciliation) -> list[Pile]:
-    rows = run.differences.values_list("kind", "state", "repair").annotate(Count("pk")).order_by()
+    rows = run.differences.annotate(fate=_FATE).values_list("kind", "fate", "repair").annotate(Count("pk")).order_by()
     found = list(rows)
     piles = []
     for kind in Kind:
-        mine = [(state, repair, count) for each, state, repair, count in found if each == kind]
-        still_open = [(repair, count) for state, repair, count in mine if state == State.OPEN]
-        total = sum(count for _state, _repair, count in mine)
-        repairable = sum(count for repair, count in still_open if repair != Repair.LOOK)
-        open_ = sum(count for _repair, count in still_open)
-        piles.append(Pile(kind.value, kind.label, MEANINGS[kind], REPAIRS[kind], total, open_, repairable))
+        fates: Counter[str] = Counter()
+        for each, fate, _repair, count in found:
+            fates[fate] += count if each == kind else 0
+        repairable = sum(
+            count for each, fate, repair, count in found if each == kind and fate == Fate.OPEN and repair != Repair.LOOK
+        )
+        told = [(fate, fates[fate]) for fate in Fate if fates[fate] and fate != Fate.OPEN]
+        counts = {"total": fates.total(), "open": fates[Fate.OPEN], "repairable": repairable, "fates": told}
+        piles.append(Pile(kind.value, kind.label, MEANINGS[kind], REPAIRS[kind], **counts))
     return piles
 
 
-def page_of(run: Reconciliation, *, kind: str, state: str, number: str) -> Page[Difference]:
-    """The differences of this kind and in this state (of all, where there is no such), a page at a time."""
-    rows: QuerySet[Difference] = run.differences.select_related("account", "decided_by").order_by("pk")
+@dataclass(frozen=True)
+class Row:
+    """One difference, and what has become of it; `why` a repair did not work."""
+
+    difference: Difference
+    fate: Fate
+    why: Text
+
+
+def page_of(run: Reconciliation, *, kind: str, fate: str, number: str) -> Page[Any]:
+    """The differences of this kind with this fate (of all, where there is no such), as rows of a page."""
+    rows = run.differences.select_related("account", "decided_by").annotate(fate=_FATE).order_by("pk")
     if kind in Kind.values:
         rows = rows.filter(kind=kind)
-    if state in State.values:
-        rows = rows.filter(state=state)
-    return Paginator(rows, PER_PAGE).get_page(number)
+    if fate in Fate.values:
+        rows = rows.filter(fate=fate)
+    page: Page[Any] = Paginator(rows, PER_PAGE).get_page(number)
+    page.object_list = [Row(row, Fate(row.fate), _why(row) if row.fate == Fate.FAILED else "") for row in page]
+    return page
+
+
+def _why(row: Difference) -> Text:
+    return troubles.in_words(row.account.trouble) if row.account else ""

@@ -21,7 +21,7 @@ from enrollment.shelf import sections
 register = template.Library()
 
 _PREFIX = re.compile(r"^/(?:{})(?=[/?]|$)".format("|".join(code for code, _name in settings.LANGUAGES)))
-NARROW_SPACE = "\u202f"
+NARROW_SPACE, NO_BREAK_SPACE = "\u202f", "\u00a0"
 NATIVE_NAMES = {"nl": "Nederlands", "fr": "Français", "en": "English"}
 LOOKS = {
     "success": {"tone": "good", "icon": "circle-check", "role": "status"},
@@ -40,7 +40,7 @@ def icon(name: str) -> SafeString:
 @register.filter
 def without_end(label: object) -> str:
     """A label that is a sentence, to go on after."""
-    return str(label).rstrip(" .?:")
+    return str(label).rstrip(f" .?:{NARROW_SPACE}{NO_BREAK_SPACE}")
 
 
 @register.simple_tag
@@ -67,7 +67,9 @@ def number(value: int) -> str:
 def language_switch(context: template.Context) -> dict[str, Any]:
     """Buttons of a form: switching sets a cookie, and works without script."""
     request = context.get("request")
-    address = request.get_full_path() if request else "/"
+    if request is None:
+        return {}
+    address = request.get_full_path()
     choices = [
         {
             "code": code,
@@ -77,7 +79,7 @@ def language_switch(context: template.Context) -> dict[str, Any]:
         }
         for code, _name in settings.LANGUAGES
     ]
-    return {"choices": choices, "csrf_token": context.get("csrf_token")}
+    return {"choices": choices}
 
 
 @register.simple_tag

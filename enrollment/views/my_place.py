@@ -12,8 +12,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from enrollment import ending, renewing, tasks, using
-from enrollment.forms import LanguageForm
+from enrollment.forms import CourseLettersForm, LanguageForm
 from enrollment.models import Enrollment
+from enrollment.reports.courses_of_member import courses_of
 from enrollment.reports.places import places_of
 from enrollment.views.signing_in import member_of, member_required
 from libraries import openid, people
@@ -30,7 +31,9 @@ def my_place(request: HttpRequest) -> HttpResponse:
         "past": [place for place in places if not place.is_open],
         "cards": Card.objects.filter(user=member).select_related("library").order_by("-claimed_at", "-pk"),
         "identities": openid.attached_to(member),
+        "my_courses": courses_of(member),
         "form": LanguageForm(initial={"language": member.language}),
+        "letters_form": CourseLettersForm(initial={"wanted": member.wants_course_letters}),
     }
     return render(request, "enrollment/my_place.html", context)
 
@@ -91,4 +94,16 @@ def choose_language(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         people.write_in(member_of(request), form.cleaned_data["language"])
         messages.success(request, _("From now on we write to you in this language."))
+    return redirect("my_place")
+
+
+@require_POST
+@member_required
+def choose_letters(request: HttpRequest) -> HttpResponse:
+    form = CourseLettersForm(request.POST)
+    if form.is_valid():
+        wanted = form.cleaned_data["wanted"]
+        people.wish_course_letters(member_of(request), wanted)
+        said = _("We write to you when you have finished a course.")
+        messages.success(request, said if wanted else _("We write to you no more when you have finished a course."))
     return redirect("my_place")

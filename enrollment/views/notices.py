@@ -22,14 +22,12 @@ from catalog.models import Provider
 from catalog.provider import notices
 from catalog.provider.notices import Envelope
 from enrollment import noticing, tasks
+from enrollment.views.bodies import TooMuch, body_of
 from libraries import limits
 from libraries.accounts import network_of
 from libraries.secrets import find_secret
 
 logger = logging.getLogger(__name__)
-
-# Of a length that may be read as a number.
-_MOST_DIGITS = 18
 
 # Only what is not signed counts, and what is signed is taken whatever was counted: the provider may share its address
 # with others.
@@ -42,24 +40,15 @@ MOST_UNSIGNED, PERIOD = 600, timedelta(hours=1)
 def receive(request: HttpRequest, slug: str) -> HttpResponse:
     """503 without the database: then the provider sends it again."""
     try:
-        if not request.META.get("CONTENT_LENGTH") and "Transfer-Encoding" in request.headers:
-            return _answer(HTTPStatus.LENGTH_REQUIRED)
-        body = _body(request)
-        if body is None:
-            return _answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        body = body_of(request, most=notices.MOST_BYTES)
         return _receive(request, slug, body, now=timezone.now())
+    except TooMuch as error:
+        return _answer(error.status)
     except UnreadablePostError:
         return _answer(HTTPStatus.BAD_REQUEST)
     except (OperationalError, InterfaceError) as error:
         logger.error("a notice could not be written down: %s", type(error).__name__)
         return _answer(HTTPStatus.SERVICE_UNAVAILABLE, **{"Retry-After": "60"})
-
-
-def _body(request: HttpRequest) -> bytes | None:
-    """None where it is too large; then it is not read."""
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    says = length.isdecimal() and len(length) <= _MOST_DIGITS
-    return request.body if says and int(length) <= notices.MOST_BYTES else None
 
 
 def _receive(request: HttpRequest, slug: str, body: bytes, *, now: datetime) -> HttpResponse:

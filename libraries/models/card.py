@@ -3,9 +3,18 @@ from __future__ import annotations
 from datetime import date
 
 from django.db import models
-from django.db.models import F, Q
-from django.db.models.functions import Greatest
+from django.db.models import F, Q, Value
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Cast, Concat, Greatest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+ERASED = "ERASED"
+
+
+def erased_number(pk: str) -> Combinable:
+    """`Card.number_after_erasing` of the card whose id is in this field, in SQL."""
+    return Concat(Value(ERASED), Cast(pk, models.CharField()))
 
 
 class CardQuerySet(models.QuerySet["Card"]):
@@ -129,6 +138,15 @@ class Card(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk}"
+
+    @property
+    def number_after_erasing(self) -> str:
+        """What stands in for the number of a card whose person was erased; never shown to anybody."""
+        return f"{ERASED}{self.pk}"
+
+    @property
+    def shown_number(self) -> str:
+        return gettext("erased") if self.number == self.number_after_erasing else self.number
 
     @property
     def has_run_out(self) -> bool:

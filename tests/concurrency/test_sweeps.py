@@ -23,24 +23,6 @@ SEATS = 3
 Sweep = tuple[Callable[[], int], str, int]
 
 
-@pytest.fixture(autouse=True)
-def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between reading who does not know yet and writing the letters there is time for another sweep."""
-    owe_each, owe_to_staff = LetterQuerySet.owe_each, LetterQuerySet.owe_to_staff
-
-    def owe_later(letters: LetterQuerySet, kind: str, enrollments: Iterable[Enrollment], **more: Any) -> None:
-        rows = list(enrollments)
-        time.sleep(1)
-        owe_each(letters, kind, rows, **more)
-
-    def owe_to_staff_later(letters: LetterQuerySet, *told: Any, **more: Any) -> None:
-        time.sleep(1)
-        owe_to_staff(letters, *told, **more)
-
-    monkeypatch.setattr(LetterQuerySet, "owe_each", owe_later)
-    monkeypatch.setattr(LetterQuerySet, "owe_to_staff", owe_to_staff_later)
-
-
 def nearly_over() -> Sweep:
     """Three places end within days."""
     programme, lin = make_programme(cap=SEATS), make_librarian()
@@ -71,6 +53,25 @@ def sweep(request: pytest.FixtureRequest) -> Sweep:
     make_library()
     scene: Sweep = request.param()
     return scene
+
+
+@pytest.fixture(autouse=True)
+def slowly(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the scene is made: between reading who does not know yet and writing the letters, there is time for another
+    sweep."""
+    owe_each, owe_to_staff = LetterQuerySet.owe_each, LetterQuerySet.owe_to_staff
+
+    def owe_later(letters: LetterQuerySet, kind: str, enrollments: Iterable[Enrollment], **more: Any) -> None:
+        rows = list(enrollments)
+        time.sleep(1)
+        owe_each(letters, kind, rows, **more)
+
+    def owe_to_staff_later(letters: LetterQuerySet, *told: Any, **more: Any) -> None:
+        time.sleep(1)
+        owe_to_staff(letters, *told, **more)
+
+    monkeypatch.setattr(LetterQuerySet, "owe_each", owe_later)
+    monkeypatch.setattr(LetterQuerySet, "owe_to_staff", owe_to_staff_later)
 
 
 def told(together: Together, sweep: Callable[[], int], kind: str) -> int:

@@ -47,6 +47,14 @@ def test_letter_says_why_and_leads_to_the_comparison(letter: Letter, doubt: str,
         assert str(Reconciliation.Doubt(doubt).label) in text
 
 
+def test_letter_tells_how_many_were_ours_on_the_last_trusted_list(letter: Letter) -> None:
+    Reconciliation.objects.update(finished_at=NOW - timedelta(days=1), ours=1346, doubt="")
+    doubted = Reconciliation.objects.create(provider=make_provider(), asked_at=NOW, finished_at=NOW, doubt="shrunk")
+    text = check_complete(letter, "en", page=f"admin/enrollment/reconciliation/{doubted.pk}/change")
+    assert "Ours on the last trusted list" in text
+    assert "1,346" in text
+
+
 def test_letter_is_not_sent_once_the_list_is_trusted(letter: Letter, oz: User) -> None:
     Reconciliation.objects.update(trusted_by=oz)
     assert drafts.compose(letter) is None

@@ -14,7 +14,7 @@ from enrollment.models import Enrollment, ProviderAccount
 from libraries.scoping import Role
 from tests.accounts import BO, account_of, secret_of
 from tests.factories import NOW, make_provider, make_staff, make_user
-from tests.platform_server import RunningPlatform
+from tests.platform_server import Kind, RunningPlatform
 
 pytestmark = pytest.mark.django_db
 
@@ -76,6 +76,26 @@ def test_probe_is_made_with_somebody_else_than_who_failed_before(ada: Enrollment
         ProviderAccount.objects.claim_of(provider, now=NOW, lease=provisioning.LEASE, as_probe=True) for _ in range(3)
     ]
     assert [account and account.user_id for account in claimed] == [bo.user_id, ada.user_id, None]
+
+
+def test_worker_that_gets_the_probe_makes_it_with_somebody_else(ada: Enrollment) -> None:
+    ProviderAccount.objects.update(attempts=7, due_at=NOW)
+    provider = Provider.objects.get()
+    bo = ProviderAccount.objects.create(user=make_user(BO), provider=provider, must_be_active=True, due_at=NOW)
+    go_down()
+    account, admission = provisioning._claim(NOW)
+    assert (account and account.user_id, admission) == (bo.user_id, line.Admission.PROBE)
+
+
+def test_nobody_is_brought_forward_by_a_probe_that_fails(platform: RunningPlatform, ada: Enrollment) -> None:
+    later = NOW + timedelta(minutes=15)
+    ProviderAccount.objects.update(attempts=7, due_at=later, trouble="unreachable", first_claimed_at=NOW)
+    go_down()
+    platform.fault(Kind.DOWN)
+    reconciling.ask(provider_id=Provider.objects.get().pk, by=None, now=NOW)
+    assert reconciling.compare_next(secret_of=secret_of, now=lambda: NOW)
+    assert ProviderLine.objects.get().down_since is not None
+    assert (account_of(ada).due_at, account_of(ada).attempts) == (later, 7)
 
 
 @pytest.mark.parametrize("by", ["comparison", "test"])

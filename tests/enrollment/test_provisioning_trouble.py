@@ -102,7 +102,7 @@ def test_account_that_always_changes_meanwhile_gets_stuck_also_while_the_provide
 def test_claim_whose_turn_did_not_come_is_as_if_it_had_not_been(
     platform: RunningPlatform, ada: Enrollment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_turn(provider_id: int, *, expires: float) -> None:
+    def no_turn(provider_id: int, *, expires: float, writes: bool) -> None:
         raise Unreachable("no_turn", after=3.0)
 
     monkeypatch.setattr(line, "turn", no_turn)
@@ -121,11 +121,11 @@ def test_turn_that_does_not_come_for_the_second_request_leaves_a_trace(
     ProviderAccount.objects.update(first_claimed_at=NOW)
     real, asked = line.turn, []
 
-    def turn(provider_id: int, *, expires: float) -> object:
+    def turn(provider_id: int, *, expires: float, writes: bool) -> object:
         asked.append(provider_id)
         if len(asked) == 2:
             raise Unreachable("no_turn")
-        return real(provider_id, expires=expires)
+        return real(provider_id, expires=expires, writes=writes)
 
     monkeypatch.setattr(line, "turn", turn)
     assert settle()

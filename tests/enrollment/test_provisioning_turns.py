@@ -180,7 +180,7 @@ def test_lease_is_renewed_before_each_request(
     leases: list[datetime | None] = []
 
     @contextmanager
-    def turn(provider_id: int, *, expires: float) -> Iterator[None]:
+    def turn(provider_id: int, *, expires: float, writes: bool) -> Iterator[None]:
         leases.append(ProviderAccount.objects.get().lease_until)
         yield
 
@@ -197,7 +197,7 @@ def test_nothing_is_sent_by_who_slept_between_the_renewal_and_the_turn(
     moments = [NOW]
 
     @contextmanager
-    def turn(provider_id: int, *, expires: float) -> Iterator[None]:
+    def turn(provider_id: int, *, expires: float, writes: bool) -> Iterator[None]:
         moments.append(NOW + LEASE)
         yield
 

@@ -247,9 +247,9 @@ def test_whoever_has_lost_the_lease_sends_and_writes_nothing(
     calls = platform.calls()["by_method"]
     agreed = reconciling._turn
 
-    def lose_first(row: Reconciliation, now: reconciling.Clock) -> object:
+    def lose_first(row: Reconciliation, now: reconciling.Clock, *, writes: bool) -> object:
         Reconciliation.objects.filter(pk=row.pk).update(lease_token=uuid4())
-        return agreed(row, now)
+        return agreed(row, now, writes=writes)
 
     monkeypatch.setattr(reconciling, "_turn", lose_first)
     assert reconciling.compare_next(secret_of=secret_of, now=lambda: LATER)

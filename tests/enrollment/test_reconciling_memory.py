@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from catalog import reaching
 from catalog.provider.client import Account, Page
 from enrollment import reconciling
 from enrollment.models import Reconciliation
@@ -36,7 +37,7 @@ def _account(number: int) -> Account:
 
 
 def peak_of(parts: int, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(reconciling, "_client", lambda run, secret_of, now: LongList(parts))
+    monkeypatch.setattr(reaching, "client_of", lambda provider, **settings: LongList(parts))
     now = NOW + timedelta(hours=parts)
     run = reconciling.ask(provider_id=make_provider().pk, by=None, now=now)
     assert run is not None

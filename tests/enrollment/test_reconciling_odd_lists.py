@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from catalog import reaching
 from catalog.models import Provider
 from catalog.provider.client import Account, Page
 from enrollment import agreeing, comparing, reconciling, repairing
@@ -130,7 +131,7 @@ def test_list_without_an_end_that_names_no_number_is_doubted(
             return Page([listed], "on", None)
 
     monkeypatch.setattr(reconciling, "MOST_PARTS", 3)
-    monkeypatch.setattr(reconciling, "_client", lambda run, secret_of, now: Endless())
+    monkeypatch.setattr(reaching, "client_of", lambda provider, **settings: Endless())
     assert compare_with()[0].doubt == Doubt.CUT_SHORT
 
 

@@ -1,19 +1,21 @@
 """What people decide about differences: owed again, looked at, and made to agree; never by a list that is doubted."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from catalog.models import Provider
-from enrollment import ending, reconciling, repairing
+from enrollment import ending, reconciling, repairing, stuck
 from enrollment.models import Difference, Event, ProviderAccount, Reconciliation
 from enrollment.repairing import CannotDecide, Decided
+from enrollment.reports import differences, troubles
 from libraries.models import Institution, User
 from tests.accounts import settle_all
 from tests.comparisons import LATER, NEXT_DAY, Outsider, compare, found, open_accounts
 from tests.factories import make_coordinator
-from tests.platform_server import RunningPlatform
+from tests.platform_server import Kind, RunningPlatform
 
 pytestmark = pytest.mark.django_db
 AFTER = LATER + timedelta(minutes=5)
@@ -115,6 +117,26 @@ def test_difference_that_is_no_longer_so_is_gone(accounts: list[ProviderAccount]
     assert Event.objects.filter(kind="difference_repaired").count() == 0
 
 
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        ProviderAccount.debt(LATER),
+        {"lease_token": uuid4(), "lease_until": NEXT_DAY},
+        {"must_be_active": False},
+    ],
+    ids=["owed", "under way", "to be closed"],
+)
+def test_account_that_changed_here_after_the_comparison_is_left_as_it_is(
+    accounts: list[ProviderAccount], outsider: Outsider, mo: User, meanwhile: dict[str, Any]
+) -> None:
+    outsider.remove(accounts[0].remote_id)
+    run, account = compare(), ProviderAccount.objects.filter(pk=accounts[0].pk)
+    account.update(**meanwhile)
+    before = account.values().get()
+    assert repairing.repair(run.pk, by=mo, now=AFTER, kind="only_here") == Decided(0, 1)
+    assert account.values().get() == before
+
+
 def test_nothing_is_repaired_by_a_list_that_is_doubted(
     accounts: list[ProviderAccount], platform: RunningPlatform, mo: User
 ) -> None:
@@ -154,3 +176,61 @@ def test_what_somebody_has_to_look_at_can_only_be_left(
     assert repairing.leave(run.pk, by=mo, now=AFTER, kind="adopted") == Decided(1, 0)
     assert run.differences.get().state == "left"
     assert Event.objects.get(kind="difference_left").actor_id == mo.pk
+
+
+def fates(run: Reconciliation) -> list[str]:
+    return [row.fate.value for row in differences.page_of(run, kind="", fate="", number="1")]
+
+
+def test_repair_is_told_as_done_once_the_provider_agrees_and_stays_so(
+    accounts: list[ProviderAccount], outsider: Outsider, mo: User
+) -> None:
+    lost, renamed, closed = accounts
+    outsider.remove(lost.remote_id)
+    outsider.change(renamed.remote_id, emails=[{"value": "x@other.test", "primary": True}])
+    outsider.change(closed.remote_id, active=False)
+    run = compare()
+    assert fates(run) == ["open"] * 3
+    for kind in ("only_here", "closed_there"):
+        repairing.repair(run.pk, by=mo, now=AFTER, kind=kind)
+    repairing.leave(run.pk, by=mo, now=AFTER, kind="other_data")
+    assert sorted(fates(run)) == ["left", "repairing", "repairing"]
+    settle_all(AFTER)
+    assert sorted(fates(run)) == ["left", "repaired", "repaired"]
+    [seat] = lost.user.enrollments.all()
+    ending.give_back(enrollment_id=seat.pk, by=seat.user, now=NEXT_DAY)  # something else is owed
+    assert sorted(fates(run)) == ["left", "overtaken", "repaired"]
+    settle_all(NEXT_DAY)
+    assert sorted(fates(run)) == ["left", "repaired", "repaired"]
+
+
+def test_repair_that_the_provider_refuses_is_told_with_its_trouble(
+    accounts: list[ProviderAccount], outsider: Outsider, mo: User, platform: RunningPlatform
+) -> None:
+    outsider.remove(accounts[0].remote_id)
+    run = compare()
+    repairing.repair(run.pk, by=mo, now=AFTER, kind="only_here")
+    platform.fault(Kind.REFUSE)
+    settle_all(AFTER)
+    [row] = differences.page_of(run, kind="", fate="failed", number="1")
+    assert row.why == troubles.in_words(ProviderAccount.objects.get(pk=accounts[0].pk).trouble) != ""
+    platform.clear_faults()
+    stuck.try_again(accounts[0].pk, by=mo, now=AFTER)
+    assert fates(run) == ["repairing"]
+    settle_all(AFTER)
+    assert fates(run) == ["repaired"]
+
+
+def test_erasure_is_repaired_only_when_the_account_is_gone(accounts: list[ProviderAccount], mo: User) -> None:
+    """A provider that is slow over it was looked at since, and still has the account."""
+    mine = ProviderAccount.objects.filter(pk=accounts[0].pk)
+    mine.update(must_be_active=False, must_be_erased=True, seen="absent", erased_at=LATER - timedelta(minutes=1))
+    run = compare()
+    repairing.repair(run.pk, by=mo, now=AFTER, kind="only_there")
+    late = AFTER + timedelta(hours=1)
+    mine.update(trouble="not_erased_yet", turn_at=late, due_at=late, attempts=1, seen="active", seen_at=late)
+    assert fates(run) == ["repairing"]
+    mine.update(stuck_at=late)
+    assert fates(run) == ["failed"]
+    mine.update(trouble="", due_at=None, stuck_at=None, seen="absent", erased_at=late)
+    assert fates(run) == ["repaired"]

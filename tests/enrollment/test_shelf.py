@@ -3,6 +3,7 @@ from xml.etree import ElementTree
 import pytest
 
 from enrollment.shelf import filled_of, sections
+from enrollment.templatetags.shelf import without_end
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,8 @@ def test_books_keep_their_place_when_others_come() -> None:
 def test_books_wear_the_colors_of_the_areas_on_offer() -> None:
     section = ElementTree.fromstring(sections(taken=100, cap=100, areas=["health"])[0])
     assert {path.get("fill") for path in section.iter("path")} - {None, "#fff"} == {"#4d7a3a"}
+
+
+@pytest.mark.parametrize("label", ["Waarom?", "Pourquoi\u00a0?", "Why", "Pourquoi\u202f: "])
+def test_label_goes_on_without_its_end_and_the_space_before_it(label: str) -> None:
+    assert without_end(label) in {"Waarom", "Pourquoi", "Why"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from tests.rosters import put_on_roster
 pytestmark = pytest.mark.django_db
 Seen, State = ProviderAccount.Seen, Enrollment.State
 Operation = Callable[..., Obstacle | None]
+mark_done = partial(stuck.mark_done, words="Seen on their page.")
 
 
 @pytest.fixture
@@ -39,18 +41,18 @@ def refused(platform: RunningPlatform, ada: Enrollment) -> Enrollment:
     return ada
 
 
-@pytest.mark.parametrize("operation", [stuck.try_again, stuck.give_up, stuck.mark_done])
+@pytest.mark.parametrize("operation", [stuck.try_again, stuck.give_up, mark_done])
 def test_nothing_is_done_to_what_is_not_stuck(ada: Enrollment, mo: User, operation: Operation) -> None:
     assert operation(account_of(ada).pk, by=mo, now=NOW) == Obstacle.NOT_STUCK
     assert kinds_of(ada) == []
 
 
-@pytest.mark.parametrize("operation", [stuck.try_again, stuck.give_up, stuck.mark_done])
+@pytest.mark.parametrize("operation", [stuck.try_again, stuck.give_up, mark_done])
 def test_twice_is_once_and_is_recorded_with_who_did_it(refused: Enrollment, mo: User, operation: Operation) -> None:
     account = account_of(refused)
     assert operation(account.pk, by=mo, now=NOW) is None
     assert operation(account.pk, by=mo, now=NOW) == Obstacle.NOT_STUCK
-    names = {stuck.try_again: "account_retried", stuck.give_up: "account_given_up", stuck.mark_done: "account_by_hand"}
+    names = {stuck.try_again: "account_retried", stuck.give_up: "account_given_up", mark_done: "account_by_hand"}
     event = Event.objects.get(kind=names[operation])
     assert (event.actor_id, event.enrollment_id) == (mo.pk, refused.pk)
 
@@ -127,7 +129,7 @@ def test_forecast_is_another_when_other_places_would_end(refused: Enrollment, ha
 
 
 def test_account_done_by_hand_is_ready_and_told(refused: Enrollment, mo: User) -> None:
-    assert stuck.mark_done(account_of(refused).pk, by=mo, now=NOW) is None
+    assert mark_done(account_of(refused).pk, by=mo, now=NOW) is None
     account = account_of(refused)
     assert (account.is_ready, account.due_at, account.stuck_at, account.trouble) == (True, None, None, "")
     assert kinds_of(refused) == ["account_stuck", "account_by_hand", "account_opened"]
@@ -135,13 +137,31 @@ def test_account_done_by_hand_is_ready_and_told(refused: Enrollment, mo: User) -
     assert agreeing.owe_changes(now=NOW) == 0
 
 
+@pytest.mark.parametrize("words", ["", " \n"])
+def test_nothing_is_done_by_hand_without_a_reason(refused: Enrollment, mo: User, words: str) -> None:
+    assert stuck.mark_done(account_of(refused).pk, by=mo, now=NOW, words=words) == Obstacle.NO_REASON
+    assert account_of(refused).stuck_at == NOW
+
+
+def test_account_without_any_application_is_recorded_too(refused: Enrollment, mo: User) -> None:
+    account = ProviderAccount.objects.create(
+        user=mo,
+        provider=account_of(refused).provider,
+        must_be_active=False,
+        **ProviderAccount.debt(NOW) | {"version": 1, "stuck_at": NOW, "trouble": "gone"},
+    )
+    assert mark_done(account.pk, by=mo, now=NOW) is None
+    event = Event.objects.get(kind=Event.Kind.ACCOUNT_BY_HAND)
+    assert (event.actor_id, event.new_value, hasattr(event, "note")) == (mo.pk, account.pk, False)
+
+
 def test_closing_and_erasing_done_by_hand_count_as_seen(refused: Enrollment, mo: User) -> None:
     ProviderAccount.objects.update(must_be_active=False)
-    assert stuck.mark_done(account_of(refused).pk, by=mo, now=NOW) is None
+    assert mark_done(account_of(refused).pk, by=mo, now=NOW) is None
     assert (account_of(refused).seen, account_of(refused).erased_at) == (Seen.INACTIVE, None)
     owed = ProviderAccount.debt(NOW) | {"stuck_at": NOW, "trouble": "not_erased_yet"}
     ProviderAccount.objects.update(must_be_erased=True, remote_id="7", **owed)
-    assert stuck.mark_done(account_of(refused).pk, by=mo, now=NOW) is None
+    assert mark_done(account_of(refused).pk, by=mo, now=NOW) is None
     account = account_of(refused)
     assert (account.seen, account.erased_at, account.remote_id) == (Seen.ABSENT, NOW, "")
     assert ready_letters() == []

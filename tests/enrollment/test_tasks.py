@@ -139,6 +139,7 @@ def test_schedule_names_tasks_that_are_there() -> None:
 
 _NAMES = (
     "provision_due",
+    "probe_providers",
     "send_letters",
     "ask_libraries",
     "erase_people",

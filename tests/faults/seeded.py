@@ -225,7 +225,7 @@ class Run:
         if worker.state is State.STALLED:
             what += f", stalls: {worker.stalled_at}"
             if worker.stalled_at == "before POST" and worker.request is not None:
-                self.late_creations.add(_account_in(worker.request.data))
+                self.late_creations.add(_account_in(worker.request.body))
         if worker.killed:
             what += ", is killed"
         if worker.worked or worker.state is State.STALLED or worker.killed:
@@ -274,6 +274,6 @@ class Run:
         self.history.append(f"{(self.now - NOW).total_seconds():9.2f}  {what}")
 
 
-def _account_in(body: bytes) -> str:
+def _account_in(body: bytes | str | None) -> str:
     """Our id in what is sent to create an account."""
-    return str(json.loads(body)["externalId"])
+    return str(json.loads(body or "")["externalId"])

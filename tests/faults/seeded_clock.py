@@ -63,7 +63,7 @@ def simulated_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     """The turns at the provider's line are waited for in this time too."""
     clock = Clock()
     turn = line.turn.__wrapped__  # type: ignore[attr-defined]
-    monkeypatch.setattr(turn, "__kwdefaults__", {"clock": clock.seconds, "sleep": clock.move})
+    monkeypatch.setattr(turn, "__kwdefaults__", turn.__kwdefaults__ | {"clock": clock.seconds, "sleep": clock.move})
     try:
         yield clock
     finally:

@@ -55,7 +55,7 @@ class Worker:
         self.name, self._proxy, self._clock = name, proxy, clock
         self.state = State.IDLE
         self.stalled_at = ""
-        self.request: requests.Request | None = None  # what it is about to send, or has sent
+        self.request: requests.PreparedRequest | None = None  # what it is about to send, or has sent
         self.worked = False
         self.broke: BaseException | None = None
         self._dead = False
@@ -132,7 +132,7 @@ class Worker:
         if self._dead:
             raise Killed(what)
 
-    def send(self, session: requests.Session, request: requests.Request, bounds: http.Bounds) -> http.Response:
+    def send(self, session: requests.Session, request: requests.PreparedRequest, bounds: http.Bounds) -> http.Response:
         """As the portal's own, with a step before and one after; an answer that never comes is waited for shortly."""
         self._session, self.request = session, request
         self.step(f"before {request.method}", may_stall=True)
@@ -163,7 +163,9 @@ _current = _Current()
 _send = http.send
 
 
-def _send_of_whoever_works(session: requests.Session, request: requests.Request, bounds: http.Bounds) -> http.Response:
+def _send_of_whoever_works(
+    session: requests.Session, request: requests.PreparedRequest, bounds: http.Bounds
+) -> http.Response:
     worker = _current.worker
     return _send(session, request, bounds) if worker is None else worker.send(session, request, bounds)
 

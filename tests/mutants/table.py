@@ -8,22 +8,10 @@ work cannot loop · 7 never two accounts for one person · 8 unclear is not fail
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tests.mutants import fuses
+from tests.mutants.mutant import Mutant
 
 PROMISES = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 14, 15})
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """In `file`, `guard` stands exactly once; without it, `mutation` does. `tests` are arguments for pytest."""
-
-    name: str
-    promise: int
-    file: str
-    guard: str
-    mutation: str
-    tests: tuple[str, ...]
-
 
 OWED, PROVISIONING = "tests/enrollment/test_owed.py", "tests/enrollment/test_provisioning.py"
 TURNS, TROUBLE = "tests/enrollment/test_provisioning_turns.py", "tests/enrollment/test_provisioning_trouble.py"
@@ -31,7 +19,7 @@ LINE, BREAKER = "tests/catalog/test_line.py", "tests/catalog/test_breaker.py"
 SCIM, EXCHANGE = "tests/catalog/provider/test_scim.py", "tests/catalog/provider/test_exchange.py"
 PORT = "tests/catalog/provider/test_port.py"
 
-MUTANTS = (
+MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "seat-owes-no-account",
         1,
@@ -84,7 +72,7 @@ MUTANTS = (
         "ready-is-told-at-every-look",
         3,
         "enrollment/outcomes.py",
-        "seats.exclude(letters__kind=Letter.Kind.ACCOUNT_READY).order_by",
+        "untold(seats).order_by",
         "seats.order_by",
         (PROVISIONING,),
     ),
@@ -268,8 +256,8 @@ MUTANTS = (
         "no-breaker",
         15,
         "catalog/breaker.py",
-        "(%(wide)s OR failures + 1 >= %(most)s) AS goes_down",
-        "%(wide)s AS goes_down",
+        "%(wide)s OR failures + 1 >= %(most)s OR",
+        "%(wide)s OR",
         (BREAKER,),
     ),
     Mutant(
@@ -280,4 +268,5 @@ MUTANTS = (
         "            ends_at=self._ends_at + 3600,\n",
         (SCIM, EXCHANGE),
     ),
+    *fuses.MUTANTS,
 )

@@ -52,6 +52,7 @@ ERASED = {
     "libraries_card": {"number"},
     "libraries_addresscode": {"hashed"},
     "enrollment_eventnote": {"words"},
+    "enrollment_courserun": {"activity", "certificate_code"},
     "enrollment_provideraccount": {"told", "answer", "remote_id"},
     "enrollment_providernotice": {"notice_id", "course_code", "outcome", "remote_id", "kind", "trouble"},
     "enrollment_listedaccount": {"remote_id", "external_id", "email_hash", "name_hash"},
@@ -85,13 +86,19 @@ CODES = {
         *("way", "address", "login", "secret_name", "fingerprint", "trouble", "stopped_fingerprint"),
         "allowed_fingerprint",
     },
+    # Hashes of what tools were given and have used, for an hour or so.
+    "enrollment_accesstoken": {"digest"},
+    "enrollment_usedtoken": {"digest"},
     "enrollment_capchange": {"reason", "obstacle"},
     "enrollment_enrollment": {"state", "end_reason", "privacy_version", "privacy_language"},
+    "enrollment_courserun": {"activity", "certificate_code"},
     "enrollment_erasure": {"code"},
     "enrollment_event": {"kind", "reason"},
+    "enrollment_launch": {"message", "language"},
     "enrollment_letter": {"trouble", "kind", "reason"},
     "enrollment_provideraccount": {"trouble", "seen"},
     "enrollment_reconciliation": {"trouble", "doubt"},
+    "enrollment_signingkey": {"kid", "public", "sealed"},
     "django_admin_log": {"object_id", "object_repr", "change_message"},  # of staff, and neutral
 }
 OF_THE_CATALOG_AND_FRAMEWORK = ("catalog_", "auth_", "django_content_type", "socialaccount_socialapp")

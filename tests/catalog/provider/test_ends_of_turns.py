@@ -23,7 +23,7 @@ def ends_of(kind: type[ScimClient | MoodleClient], talk: Talk, ask: Callable[...
     ends: list[str] = []
 
     @contextmanager
-    def turn() -> Iterator[None]:
+    def turn(*, writes: bool) -> Iterator[None]:
         try:
             yield
         except ProviderError as error:

@@ -2,11 +2,14 @@
 
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+import requests
 
 from catalog.provider.client import Connection
 from catalog.provider.errors import ProviderError, RateLimited, Refused, Unclear, Unreachable
@@ -183,6 +186,52 @@ def test_unusable_token_is_refused_before_anything_is_sent(token: str) -> None:
         Exchange(Connection(odd.base_url, token), new_session()).send("GET", "/Users")
     assert refusal.value.code == "bad_token"
     assert odd.requests == []
+
+
+class Turns:
+    """Notes when a request takes its turn, and when one is built."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    @contextmanager
+    def __call__(self, *, writes: bool) -> Iterator[None]:
+        self.seen.append(f"turn writes={writes}")
+        yield
+
+    def auth(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        self.seen.append("built")
+        return request
+
+
+def test_request_is_built_before_its_turn() -> None:
+    turns = Turns()
+    with odd_server(saying("200 OK", b"{}")) as odd:
+        exchange = Exchange(Connection(odd.base_url, SECRET, turn=turns), new_session())
+        exchange.send("GET", "/Users", auth=turns.auth)  # type: ignore[arg-type]
+        exchange.send("POST", "/Users", body=b"{}")
+        exchange.send("POST", "/find", body=b"{}", writes=False)
+    assert turns.seen == ["built", "turn writes=False", "turn writes=True", "turn writes=False"]
+
+
+@pytest.mark.parametrize(
+    ("base_url", "headers", "deadline", "code"),
+    [
+        ("http://127.0.0.1:9/v2", {"If-Match": "two\r\nlines"}, 9.0, "bad_request"),
+        ("http://127.0.0.1:99999/v2", {}, 9.0, "bad_address"),
+        ("ftp://127.0.0.1/v2", {}, 9.0, "bad_address"),
+        ("http://127.0.0.1:9/v2", {}, 0.0, "timeout"),
+    ],
+)
+def test_request_that_cannot_be_sent_takes_no_turn(
+    base_url: str, headers: dict[str, str], deadline: float, code: str
+) -> None:
+    turns = Turns()
+    exchange = Exchange(Connection(base_url, SECRET, deadline=deadline, turn=turns), new_session())
+    with pytest.raises(ProviderError) as error:
+        exchange.send("PATCH", "/Users", headers=headers, body=b"{}")
+    assert (error.value.code, turns.seen) == (code, [])
+    assert not isinstance(error.value, Unclear)
 
 
 def test_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from catalog.models import ProviderLine
-from enrollment.models import Enrollment, Event, ProviderAccount
+from enrollment.models import Enrollment, Event, Letter, ProviderAccount
 from libraries.models import StaffRole
 from tests.factories import make_coordinator, make_librarian, make_staff
 from tests.workplace import Scene, make_scene, sign_in
@@ -110,6 +110,13 @@ def test_giving_up_shows_first_what_it_does(account: ProviderAccount) -> None:
     assert (place.state, place.end_reason) == (Enrollment.State.ENDED, Enrollment.EndReason.NO_ACCOUNT)
 
 
+def test_giving_up_tells_how_many_of_the_chosen_stay(account: ProviderAccount, scene: Scene) -> None:
+    seat(account)
+    other = ProviderAccount.objects.create(user=scene.ada.user, provider=account.provider, must_be_active=False)
+    page = act(sign_in(make_coordinator()), "give_up", account.pk, other.pk)
+    assert "1 of the accounts you chose stays as it is" in page.content.decode()
+
+
 def test_giving_up_stops_when_it_would_do_something_else_by_now(account: ProviderAccount) -> None:
     place, client = seat(account), sign_in(make_coordinator())
     page = act(client, "give_up", account.pk, expected="of-before")
@@ -134,13 +141,95 @@ def test_account_without_a_place_is_not_given_up(account: ProviderAccount) -> No
     assert said(page) == ["1 was left as it was. No place hangs on it: the account is only to be closed or erased."]
 
 
-def test_marking_as_done_is_recorded(account: ProviderAccount) -> None:
-    someone = make_coordinator()
-    page = act(sign_in(someone), "mark_done", account.pk)
-    assert said(page) == ["1 account is marked as done."]
+WHY = "Seen on their page that it is open."
+
+
+def confirm(client: Any, page: Any, *pks: int, words: str = WHY, **more: Any) -> Any:
+    expected = page.context["forecast"].fingerprint
+    return act(client, "mark_done", *pks, apply="yes", **{"expected": expected, "words": words, **more})
+
+
+def test_marking_as_done_shows_first_what_it_does_and_is_recorded_with_the_reason(account: ProviderAccount) -> None:
+    place, someone = seat(account), make_coordinator()
+    client = sign_in(someone)
+    page = act(client, "mark_done", account.pk)
+    html = page.content.decode()
+    for words in ("1 account counts as done", "account open", f">#{place.pk}</a>", "has this user name"):
+        assert words in html
+    assert [word for word in (account.user.first_name, account.user.email) if word in html] == []
+    account.refresh_from_db()
+    assert (account.stuck_at is not None, Letter.objects.filter(kind="account_ready").count()) == (True, 0)
+    assert said(confirm(client, page, account.pk)) == ["1 account is marked as done."]
     account.refresh_from_db()
     assert (account.is_ready, account.stuck_at) == (True, None)
-    assert Event.objects.get(kind=Event.Kind.ACCOUNT_BY_HAND).actor_id == someone.pk
+    event = Event.objects.get(kind=Event.Kind.ACCOUNT_BY_HAND)
+    assert (event.actor_id, event.note.words) == (someone.pk, WHY)
+    assert Letter.objects.get(kind="account_ready").enrollment_id == place.pk
+
+
+def test_several_are_marked_as_done_at_once_and_who_is_not_stuck_is_told(
+    account: ProviderAccount, scene: Scene
+) -> None:
+    client, now = sign_in(make_coordinator()), timezone.now()
+    told = {"provider": account.provider, "due_at": now, "stuck_at": now, "trouble": "not_erased_yet"}
+    erased = ProviderAccount.objects.create(user=scene.ada.user, must_be_active=False, must_be_erased=True, **told)
+    settled = ProviderAccount.objects.create(
+        user=Enrollment.objects.get(user__email="bo@example.test").user, provider=account.provider, must_be_active=False
+    )
+    pks = (account.pk, erased.pk, settled.pk)
+    page = act(client, "mark_done", *pks)
+    html = page.content.decode()
+    for words in ("2 accounts count as done", "on their proof", "1 of the accounts you chose stays as it is"):
+        assert words in html
+    assert said(confirm(client, page, *pks)) == [
+        "2 accounts are marked as done.",
+        "1 was left as it was. It was not stuck.",
+    ]
+    assert Event.objects.filter(kind=Event.Kind.ACCOUNT_BY_HAND, note__words=WHY).count() == 2
+
+
+@pytest.mark.parametrize("words", ["", "   ", "85.07.30-033.28"])
+def test_marking_as_done_needs_a_reason_that_may_be_kept(account: ProviderAccount, words: str) -> None:
+    client = sign_in(make_coordinator())
+    page = confirm(client, act(client, "mark_done", account.pk), account.pk, words=words)
+    assert page.status_code == 200
+    assert "words" in page.context["form"].errors
+    account.refresh_from_db()
+    assert account.stuck_at is not None
+
+
+def test_marking_as_done_stops_when_it_would_do_something_else_by_now(account: ProviderAccount) -> None:
+    client = sign_in(make_coordinator())
+    page = act(client, "mark_done", account.pk)
+    seat(account)
+    page = confirm(client, page, account.pk)
+    assert "Something has changed in the meantime" in page.content.decode()
+    assert WHY in page.content.decode()
+    account.refresh_from_db()
+    assert account.stuck_at is not None
+
+
+def test_marking_as_done_with_nothing_chosen_does_nothing(account: ProviderAccount) -> None:
+    page = act(sign_in(make_coordinator()), "mark_done", words=WHY, expected="x", apply="yes")
+    assert len(said(page)) == 1
+    account.refresh_from_db()
+    assert account.stuck_at is not None
+
+
+def test_marking_as_done_what_is_no_longer_stuck_says_so(account: ProviderAccount) -> None:
+    client = sign_in(make_coordinator())
+    page = act(client, "mark_done", account.pk)
+    ProviderAccount.objects.update(stuck_at=None, trouble="")
+    assert said(confirm(client, page, account.pk)) == ["1 was left as it was. It was not stuck."]
+
+
+def test_button_of_the_page_asks_for_the_reason_too(account: ProviderAccount) -> None:
+    client = sign_in(make_coordinator())
+    address = reverse("admin:enrollment_provideraccount_remedy", args=[account.pk, "mark_done"])
+    assert client.get(address, follow=True).redirect_chain != []  # a link does nothing
+    page = client.post(address)
+    page = client.post(address, {"expected": page.context["forecast"].fingerprint, "words": WHY}, follow=True)
+    assert said(page) == ["1 account is marked as done."]
 
 
 def test_list_can_be_narrowed_to_one_trouble(account: ProviderAccount) -> None:

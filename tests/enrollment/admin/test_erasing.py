@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from enrollment import ending
+from enrollment import ending, erasing, history
 from enrollment.models import Enrollment, Erasure, Event, ProviderAccount
 from libraries import people
 from libraries.models import Card, StaffRole, User
@@ -123,8 +124,55 @@ def test_page_of_who_was_erased_shows_nothing_that_stands_in_for_their_data(lin:
     Erasure.objects.update(erased_here_at=NOW)
     nobody = {"first_name": "", "last_name": "", "email": "erased-1@invalid", "is_active": False}
     User.objects.filter(pk=scene.ada.user_id).update(**nobody)
-    Card.objects.filter(pk=scene.ada.card_id).update(number="ERASED1")
+    Card.objects.filter(pk=scene.ada.card_id).update(number=scene.ada.card.number_after_erasing)
     after = lin.get(application).content.decode()
     assert (heading in before, heading in after) == (False, True)
-    assert [word in after for word in ("erased-1@invalid", "ERASED1", "not proved yet")] == [False] * 3
+    assert [word in after for word in ("erased-1@invalid", "ERASED", "not proved yet")] == [False] * 3
     assert "erased-1@invalid" not in lin.get(reverse("admin:enrollment_enrollment_changelist")).content.decode()
+
+
+def erased(row: Enrollment) -> None:
+    nobody = {"first_name": "", "last_name": "", "email": f"erased-{row.user_id}@invalid", "is_active": False}
+    User.objects.filter(pk=row.user_id).update(**nobody)
+    Card.objects.filter(pk=row.card_id).update(number=row.card.number_after_erasing)
+
+
+def looked_for(client: Client, words: str, address: str = "/en/admin/enrollment/enrollment/") -> list[int]:
+    page = client.post(address, {"look_for": words}, follow=True)
+    return [row.pk for row in page.context["cl"].result_list]
+
+
+def test_list_and_bulk_pages_say_in_a_word_that_the_number_is_erased(lin: Client, scene: Scene) -> None:
+    erased(scene.ada)
+    changelist = "{}/admin/enrollment/enrollment/"
+    for language, word in (("/en", "erased"), ("", "gewist"), ("/fr", "effacé")):
+        html = lin.get(changelist.format(language)).content.decode()
+        assert ("ERASED" in html, f'<td class="field-number">{word}</td>' in html) == (False, True)
+    chosen = {"action": "end_applications", "_selected_action": [scene.ada.pk], "index": "0"}
+    html = lin.post(changelist.format("/en"), chosen).content.decode()
+    assert ("ERASED" in html, "@invalid" in html) == (False, False)
+
+
+@pytest.mark.parametrize("words", ["ERASE", "erased-", "invalid", "ERASED{card}", "{card}"])
+def test_what_stands_in_for_erased_data_is_not_found(lin: Client, scene: Scene, words: str) -> None:
+    erased(scene.ada)
+    assert scene.ada.pk not in looked_for(lin, words.format(card=scene.ada.card_id))
+
+
+def test_word_that_is_shown_for_erased_data_finds_them(lin: Client, scene: Scene) -> None:
+    assert looked_for(lin, "erased") == []
+    erased(scene.ada)
+    assert [looked_for(lin, " Erased "), looked_for(lin, "gewist", "/admin/enrollment/enrollment/")] == [
+        [scene.ada.pk]
+    ] * 2
+
+
+def test_events_tell_what_was_erased_here_from_what_was_erased_everywhere(lin: Client, scene: Scene) -> None:
+    for number, where in enumerate((erasing.HERE, erasing.EVERYWHERE)):
+        history.record(Event.Kind.ERASED, now=NOW + timedelta(days=number), enrollment=scene.ada, reason=where)
+    for page in ("enrollment_event_changelist", "enrollment_enrollment_change"):
+        address = reverse(f"admin:{page}", args=[scene.ada.pk] if page.endswith("change") else [])
+        html = lin.get(address).content.decode()
+        assert [word in html for word in ("erased here", "Old value")] == [False, False]
+        assert html.index("A person&#x27;s data erased") > 0
+        assert ("at Leerkaart" in html, "everywhere, also at the provider" in html) == (True, True)

@@ -20,7 +20,7 @@ from catalog.provider.errors import Refused, Unreachable
 from catalog.provider.trial import Mender, Step, StepName
 from enrollment import provider_checks, tasks
 from enrollment.models import Event
-from libraries.models import StaffRole
+from libraries.models import StaffRole, User
 from outgoing.failures import Failure
 from tests import provider_scenes
 from tests.enrollment.views.visiting import words_of
@@ -75,7 +75,7 @@ class TriedOut:
     def try_out(self) -> Sequence[Step]:
         self.inside.append(connection.in_atomic_block)
         try:
-            with self.connection.turn():
+            with self.connection.turn(writes=False):
                 self.calls += 1
                 if self.error:
                     raise self.error
@@ -322,6 +322,16 @@ def test_connection_is_tested_six_times_a_minute_by_all_together(
 
 def words_of_messages(page: Any) -> str:
     return " ".join(str(message) for message in page.context["messages"])
+
+
+def test_list_that_somebody_trusts_is_not_called_untrusted(mo: Client, provider: Provider) -> None:
+    now = timezone.now()
+    run = provider.reconciliations.create(asked_at=now, finished_at=now, doubt="shrunk")
+    pages = [words_of(mo.get(page_of(provider)))]
+    run.trusted_by = User.objects.get()
+    run.save()
+    pages.append(words_of(mo.get(page_of(provider))))
+    assert ["Not trusted" in words for words in pages] == [True, False]
 
 
 def test_test_is_the_next_try_of_a_provider_that_is_down(mo: Client, provider: Provider, tried_out: TriedOut) -> None:

@@ -52,8 +52,8 @@ def test_page_tells_what_differs_and_what_a_repair_does(run: Reconciliation) -> 
 
 
 def test_page_shows_one_kind_at_a_time(run: Reconciliation) -> None:
-    page = sign_in(make_coordinator()).get(f"{LIST}{run.pk}/change/?kind=only_there&state=open")
-    assert [row.remote_id for row in page.context["page"]] == ["remote-9"]
+    page = sign_in(make_coordinator()).get(f"{LIST}{run.pk}/change/?kind=only_there&fate=open")
+    assert [row.difference.remote_id for row in page.context["page"]] == ["remote-9"]
 
 
 def test_number_of_queries_does_not_grow(run: Reconciliation) -> None:
@@ -83,6 +83,44 @@ def test_all_of_a_kind_are_shown_first_and_then_repaired(run: Reconciliation) ->
     assert Difference.objects.get(kind="only_here").decided_by_id == mo.pk
 
 
+def repaired(run: Reconciliation, **account: Any) -> ProviderAccount:
+    """The one that got lost, as its account has gone on since somebody decided to repair it."""
+    rows = Difference.objects.filter(reconciliation=run, kind="only_here")
+    rows.update(state="repaired", decided_at=run.finished_at)
+    mine = ProviderAccount.objects.filter(differences__in=rows)
+    mine.update(turn_at=run.finished_at, **account)
+    return mine.get()
+
+
+def shown(run: Reconciliation, fate: str = "") -> str:
+    client = sign_in(make_coordinator(f"mo-{fate}@example.test"))
+    return str(client.get(f"{LIST}{run.pk}/change/?kind=only_here&fate={fate}").content.decode())
+
+
+def test_page_tells_when_a_repair_is_done(run: Reconciliation) -> None:
+    assert run.finished_at is not None
+    repaired(run, due_at=run.finished_at, seen="unknown", seen_at=None)
+    assert "being repaired: 1" in shown(run)
+    repaired(run, due_at=None, seen="active", seen_at=run.finished_at + timedelta(minutes=1))
+    html = shown(run, "repaired")
+    assert ("repaired: 1" in html, "being repaired: 1" in html, "None of this kind." in html) == (True, False, False)
+    assert "None of this kind." in shown(run, "repairing")
+
+
+def test_page_tells_why_a_repair_did_not_work_and_where_to_look(run: Reconciliation) -> None:
+    now = timezone.now()
+    account = repaired(run, due_at=now, stuck_at=now, trouble="name_taken", seen="unknown", seen_at=None)
+    html = shown(run, "failed")
+    assert "repair did not work: 1" in html
+    assert "Another account at the provider has this user name" in html
+    assert html.count(reverse("admin:enrollment_provideraccount_change", args=[account.pk])) == 2
+
+
+def test_fate_that_there_is_not_shows_all(run: Reconciliation) -> None:
+    page = sign_in(make_coordinator()).get(f"{LIST}{run.pk}/change/?fate=x'&kind=&page=0")
+    assert (page.status_code, len(page.context["page"])) == (200, 2)
+
+
 def test_one_is_left_as_it_is(run: Reconciliation) -> None:
     row = Difference.objects.get(kind="only_there")
     sign_in(make_staff("oz@example.test", StaffRole.Role.OPERATOR)).post(decide(run, "leave"), {"difference": row.pk})
@@ -98,6 +136,26 @@ def test_doubted_list_offers_no_repair_but_trust(run: Reconciliation) -> None:
     client.post(decide(run, "trust"))
     run.refresh_from_db()
     assert run.is_trusted
+
+
+def test_doubted_list_is_shown_beside_the_last_trusted_one(run: Reconciliation) -> None:
+    assert run.finished_at is not None
+    Reconciliation.objects.exclude(pk=run.pk).delete()
+    earlier = run.finished_at - timedelta(days=1)
+    told = {"provider": run.provider, "asked_at": earlier, "listed": 2000}
+    Reconciliation.objects.create(**told, finished_at=earlier, ours=1346)
+    Reconciliation.objects.create(**told, finished_at=run.finished_at - timedelta(hours=1), ours=7, doubt="shrunk")
+    Reconciliation.objects.filter(pk=run.pk).update(doubt="shrunk")
+    html = sign_in(make_coordinator()).get(f"{LIST}{run.pk}/change/").content.decode()
+    for words in ("Ours on the last trusted list", "1,346", "at most 10 % of our accounts"):
+        assert words in html
+
+
+def test_page_of_a_provider_without_a_list_speaks_of_none(run: Reconciliation) -> None:
+    type(run.provider).objects.update(kind="moodle")
+    html = sign_in(make_coordinator()).get(f"{LIST}{run.pk}/change/").content.decode()
+    assert ("Our accounts found there" in html, "Accounts on the list" in html) == (True, False)
+    assert "Not made by the portal" not in html
 
 
 def test_empty_list_cannot_be_trusted(run: Reconciliation) -> None:

@@ -6,8 +6,8 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("catalog", "0007_rules_of_the_rotation"),
-        ("enrollment", "0012_course_runs"),
+        ("catalog", "0008_rules_of_the_rotation"),
+        ("enrollment", "0015_tokens_of_tools"),
         ("libraries", "0008_course_letters"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

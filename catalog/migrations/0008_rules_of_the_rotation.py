@@ -61,7 +61,7 @@ EXECUTE FUNCTION catalog_programme_core_titles()
 
 
 class Migration(migrations.Migration):
-    dependencies = [("catalog", "0006_courses_to_start")]
+    dependencies = [("catalog", "0007_courses_to_start")]
 
     operations = [
         migrations.AddConstraint(

@@ -7,8 +7,8 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("catalog", "0006_courses_to_start"),
-        ("enrollment", "0011_erasures"),
+        ("catalog", "0007_courses_to_start"),
+        ("enrollment", "0012_events_in_plain_words"),
         ("libraries", "0008_course_letters"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
@@ -50,13 +50,13 @@ class Migration(migrations.Migration):
                     ("account_told", "The provider told something about the account"),
                     ("account_erased", "Account erased by the provider"),
                     ("erasure_asked", "Asked to erase a person's data"),
-                    ("erased", "A person's data erased here"),
+                    ("erased", "A person's data erased"),
                     ("provider_changed", "Settings of the provider changed"),
                     ("provider_tested", "Connection to the provider tested"),
                     ("lists_compared", "Compared with the provider's list"),
                     ("list_doubted", "The provider's list is not trusted"),
                     ("list_trusted", "Decided to trust the provider's list"),
-                    ("difference_repaired", "Difference from the provider repaired"),
+                    ("difference_repaired", "Decided to repair a difference from the provider"),
                     ("difference_left", "Difference from the provider left as it is"),
                     ("started", "Went to the courses for the first time"),
                     ("course_started", "Started a course for the first time"),

@@ -10,7 +10,7 @@ import catalog.models.tool
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("catalog", "0005_departures"),
+        ("catalog", "0006_failed_writes"),
     ]
 
     operations = [

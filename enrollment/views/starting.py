@@ -1,0 +1,46 @@
+"""Start a course: on to its provider, or a page that says what is missing for it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import get_language
+
+from catalog.models import Course
+from enrollment.launch import starts
+from enrollment.reports.course_start import start_of
+from enrollment.starting import Permit
+from enrollment.views.signing_in import member_of, member_required
+
+
+@member_required
+def start(request: HttpRequest, slug: str) -> HttpResponse:
+    """Goes on at once from a button of ours beside which it says what the provider is told, or if the course was
+    started before; a link from elsewhere starts nothing, and shows the button."""
+    course = get_object_or_404(Course.objects.select_related("area", "provider__tool"), slug=slug)
+    now = timezone.now()
+    found = start_of(member_of(request).pk, course, now=now)
+    assert found is not None
+    if found.permit and ("told" in request.GET or found.has_started) and _came_from_here(request):
+        return redirect(_way_on(found.permit, course, now))
+    return render(request, "enrollment/course_start.html", {"course": course, "start": found})
+
+
+def _way_on(permit: Permit, course: Course, now: datetime) -> str:
+    tool = starts.tool_of(course)
+    if tool is not None:
+        return starts.begin(permit, tool=tool, language=(get_language() or "nl")[:2], now=now)
+    starts.note(permit, now=now)
+    return course.provider.start_url
+
+
+def _came_from_here(request: HttpRequest) -> bool:
+    """By what the browser itself says, and no page can (Fetch Metadata); older browsers only name the page."""
+    said = request.headers.get("Sec-Fetch-Site")
+    if said is not None:
+        return said == "same-origin"
+    return urlsplit(request.headers.get("Referer", "")).netloc == request.get_host()
