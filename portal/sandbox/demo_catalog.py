@@ -11,7 +11,7 @@ from dateutil.relativedelta import relativedelta
 from django.conf import settings
 from django.utils.text import slugify
 
-from catalog.models import Area, Course, Listing, Programme, Provider
+from catalog.models import Area, Course, Listing, Programme, Provider, Synonym
 from enrollment.models import SeatPool, Share
 from libraries.models import Institution, Library, LibrarySystem
 from portal.sandbox import library
@@ -24,6 +24,16 @@ PROGRAMME = "leren-met-je-bibkaart"
 FIRST_CAP = 1000
 # The programme opened so many months ago: the fifth of its six modules is the one of this month.
 MONTHS_OPEN = 4
+SYNONYMS = (
+    "Spaans, espagnol, español, Spanish",
+    "Frans, français, French",
+    "Engels, anglais, English",
+    "Duits, allemand, German",
+    "Italiaans, italien, Italian",
+    "slapen, sommeil, sleep",
+    "foto, fotografie, photo, photographie, photography",
+    "rekenblad, tableur, spreadsheet, Excel",
+)
 FLOORS = {"dilbeek": 40, "halle": 40, "ivebica": 30, "sint-pieters-leeuw": 30}
 LEAVING = ("ST-1005", "ST-6001")
 ASKED = library.INSTITUTION
@@ -114,6 +124,7 @@ def make_courses(programme: Programme) -> None:
     known = {area.slug: area for area in Area.objects.bulk_create(areas)}
     courses = {row["code"]: _course(row, known, programme.provider) for row in rows("courses")}
     Course.objects.bulk_create(courses.values())
+    Synonym.objects.bulk_create(Synonym(words=words) for words in SYNONYMS)
     listings = (_listing(row, courses[row["code"]], programme) for row in rows("courses"))
     Listing.objects.bulk_create(listing for listing in listings if listing)
 
