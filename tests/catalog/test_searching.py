@@ -232,7 +232,8 @@ def test_search_goes_by_the_index(shelf: None, words: str, index: str) -> None:
     with CaptureQueriesContext(connection) as caught:
         searching.search(words, day=DAY)
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off")
+        for scan in ("seqscan", "indexscan", "indexonlyscan"):
+            cursor.execute(f"SET LOCAL enable_{scan} = off")
         plans = ""
         for each in caught:
             if each["sql"].lstrip().startswith(("SELECT", "WITH")):
