@@ -53,7 +53,10 @@ def test_tool_learns_who_starts_which_course(
             "return_url": "http://testserver/fr/courses/spaans-voor-beginners/",
         },
         "https://purl.imsglobal.org/spec/lti-ags/claim/endpoint": {
-            "scope": ["https://purl.imsglobal.org/spec/lti-ags/scope/score"],
+            "scope": [
+                "https://purl.imsglobal.org/spec/lti-ags/scope/lineitem.readonly",
+                "https://purl.imsglobal.org/spec/lti-ags/scope/score",
+            ],
             "lineitem": addresses.line_item(course.pk),
         },
     }
