@@ -12,6 +12,7 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
+from enrollment.admin import courses_followed
 from enrollment.admin.desk import DeskAdmin
 from enrollment.admin.disputes import DisputesView
 from enrollment.admin.prioritizing import PriorityFilter
@@ -124,7 +125,11 @@ class ApplicationAdmin(DeskAdmin):
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(DisputesView.as_view(model_admin=self))
-        return [path("disputes/", view, name="enrollment_enrollment_disputes"), *super().get_urls()]
+        return [
+            path("disputes/", view, name="enrollment_enrollment_disputes"),
+            *courses_followed.addresses(self),
+            *super().get_urls(),
+        ]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from enrollment import prioritizing
-from enrollment.admin import courses_followed, priorities
+from enrollment.admin import priorities
 from enrollment.admin.base import Act, Text, act_on_each, ask, too_many
 from enrollment.admin.deciding import DecidingAdmin, Rows, shown
 from enrollment.admin_forms import PriorityForm, WhyForm
@@ -33,7 +33,7 @@ class PrioritizingAdmin(DecidingAdmin):
     actions = (*DecidingAdmin.actions, "give_priority", "take_priority_back")
 
     def get_urls(self) -> list[Any]:
-        return [*priorities.addresses(self), *courses_followed.addresses(self), *super().get_urls()]
+        return [*priorities.addresses(self), *super().get_urls()]
 
     @admin.action(description=_("Give priority in the queue…"), permissions=["decide"])
     def give_priority(self, request: HttpRequest, rows: Rows) -> HttpResponse | None:
