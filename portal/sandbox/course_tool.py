@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import jwt
 import requests
-from jwcrypto.common import JWException
+from jwcrypto.common import JWException  # type: ignore[import-untyped]
 from pylti1p3.deep_link_resource import DeepLinkResource
 from pylti1p3.exception import LtiException, LtiServiceException, OIDCException
 from pylti1p3.exception import ToolConfException as UnknownPortal
