@@ -217,6 +217,16 @@ def test_start_is_good_once_and_in_its_own_browser(visitor: Visitor) -> None:
     assert other.look(granted.headers["Location"]).status_code == 404
 
 
+def test_page_of_somebody_else_is_nobody_s(visitor: Visitor) -> None:
+    mine = visitor.start(SUBJECT)
+    open_account(visitor.platform, "another")
+    other = Visitor(visitor.portal, visitor.platform)
+    assert other.start("another").status_code == 200
+    assert other.session.get(mine.url, timeout=5).status_code == 404
+    assert other.press(mine, do="done").status_code == 404
+    assert visitor.portal.scores == []
+
+
 def test_only_who_has_an_open_account_gets_in(visitor: Visitor) -> None:
     open_account(visitor.platform, "closed", active=False)
     for subject in ("closed", "nobody", "<script>"):
