@@ -30,7 +30,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a plan does, and all that stands against it; `leave` and `gone` are the slots as they were before."""
+    """What a plan does, and all that stands against it. `changed`: each as it will be, and as it was; `gone` as it
+    was."""
 
     offer: Offer
     reasons: Sequence[Against]

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from threading import Lock
 
@@ -142,7 +143,12 @@ def _query_of(request: HttpRequest) -> str | None:
     if address is None or (request.COOKIES and _is_somebodys(request, plain=not address["language"])):
         return None
     asked = request.META.get("QUERY_STRING")
-    return wish_of(QueryDict(asked).dict()).query() if asked and not address["one"] else ""
+    return _meaning_of(asked) if asked and not address["one"] else ""
+
+
+@lru_cache(maxsize=1024)
+def _meaning_of(query: str) -> str:
+    return wish_of(QueryDict(query).dict()).query()
 
 
 def _is_somebodys(request: HttpRequest, *, plain: bool) -> bool:

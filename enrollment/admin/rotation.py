@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -37,6 +38,14 @@ class RotationAdmin(ScopedAdmin):
             ours("rotation/<int:listing>/withdraw/", self.withdraw_view, "withdraw"),
             *super().get_urls(),
         ]
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        shown = super().get_list_display(request)
+        return (*shown, "on_offer") if may(request, CENTRAL) else shown
+
+    @admin.display(description=_("Courses on offer"))
+    def on_offer(self, row: Programme) -> str:
+        return format_html('<a href="{}">{}</a>', _page_of(row), _("The year ahead"))
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -99,7 +108,7 @@ def _listing(programme: Programme, pk: int) -> Listing:
 
 
 def _in_two_steps(
-    admin: ScopedAdmin, request: HttpRequest, form: PlanForm, *, title: Text, listing: Listing | None = None
+    page: ScopedAdmin, request: HttpRequest, form: PlanForm, *, title: Text, listing: Listing | None = None
 ) -> HttpResponse:
     """A form, then a preview with everything hidden in it, then the change; back at any time before that."""
     preview, overtaken = None, False
@@ -122,7 +131,7 @@ def _in_two_steps(
     context: dict[str, Any] = {"preview": preview, "overtaken": overtaken, "listing": listing}
     context |= {"programme": form.programme, "back": _page_of(form.programme)}
     context["template"] = "admin/rotation_preview.html" if preview else "admin/rotation_form.html"
-    return ask(admin, request, form, title=title, button=_("See what this does"), **context)
+    return ask(page, request, form, title=title, button=_("See what this does"), **context)
 
 
 def _tell(form: PlanForm, words: Sequence[str]) -> None:

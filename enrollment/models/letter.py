@@ -114,7 +114,8 @@ class Letter(OwedWork):
     institution = models.ForeignKey("libraries.Institution", on_delete=models.PROTECT, null=True, related_name="+")
     provider = models.ForeignKey("catalog.Provider", on_delete=models.PROTECT, null=True, related_name="+")
     user = models.ForeignKey("libraries.User", on_delete=models.PROTECT, related_name="letters", verbose_name=_("to"))
-    # A code (of a refusal, of an end, of how scarce places are) as it was when the letter was owed.
+    # A code (of a refusal, of an end, of how scarce places are) as it was when the letter was owed; of a course that
+    # leaves, the day.
     reason = models.CharField(_("reason"), max_length=20, blank=True)
     owed_at = models.DateTimeField(_("owed since"))
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)

@@ -189,7 +189,7 @@ class _Traits:
 
     def sifted(self, hits: Sequence[Hit], chosen: Mapping[str, str]) -> tuple[list[Hit], dict[str, Counter[str]]]:
         """The hits that fit all choices; and for each value, how many there would be with it and the other choices."""
-        told = [(hit, self.of(hit)) for hit in hits]
+        told = [(hit, self.of(hit)) for hit in hits if hit.area_id in self.areas]  # one may be new this moment
         missed = [[name for name, value in chosen.items() if value not in traits[name]] for _hit, traits in told]
         rows = list(zip(told, missed, strict=True))
         counts = {

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import jwt
 import requests
-from jwcrypto.common import JWException
+from jwcrypto.common import JWException  # type: ignore[import-untyped]
 from pylti1p3.deep_link_resource import DeepLinkResource
 from pylti1p3.exception import LtiException, LtiServiceException, OIDCException
 from pylti1p3.exception import ToolConfException as UnknownPortal
@@ -52,6 +52,8 @@ from portal.sandbox.course_tool_facts import (
 )
 from portal.sandbox.course_tool_kept import START, Claims, Kept, Passing, private_key, public_key
 
+Message = MessageLaunch[Any, Any, Any, Any]
+
 SESSION = "sandbox-courses"
 SESSION_SECONDS = 24 * 3600
 AT = "/courses/at/"
@@ -62,9 +64,6 @@ UNUSABLE = (
     *(LtiException, OIDCException, UnknownPortal, jwt.PyJWTError, JWException),
     *(AttributeError, LookupError, TypeError, ValueError),
 )
-
-
-Message = MessageLaunch[Any, Any, Any, Any]
 
 
 class CourseTool:
@@ -116,8 +115,6 @@ class CourseTool:
             launch.validate()
         except UNUSABLE as error:
             return self._trouble(HTTPStatus.FORBIDDEN, "This start cannot be used.", str(error))
-        except requests.RequestException as error:
-            return self._trouble(HTTPStatus.BAD_GATEWAY, "The portal's keys could not be read.", str(error))
         subject = str(launch.get_launch_data()["sub"])
         if launch.is_resource_launch() and not self._knows(subject):
             self._kept.forget(subject)

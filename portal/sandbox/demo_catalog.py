@@ -13,7 +13,7 @@ from dateutil.relativedelta import relativedelta
 from django.conf import settings
 from django.utils.text import slugify
 
-from catalog.models import Area, Course, Listing, Programme, Provider, Tool
+from catalog.models import Area, Course, Listing, Programme, Provider, Synonym, Tool
 from enrollment.models import SeatPool, Share
 from libraries.models import Institution, Library, LibrarySystem
 from portal.sandbox import course_tool_facts, library
@@ -26,6 +26,16 @@ PROGRAMME = "leren-met-je-bibkaart"
 FIRST_CAP = 1000
 # The programme opened so many months ago: the fifth of its six modules is the one of this month.
 MONTHS_OPEN = 4
+SYNONYMS = (
+    "Spaans, espagnol, español, Spanish",
+    "Frans, français, French",
+    "Engels, anglais, English",
+    "Duits, allemand, German",
+    "Italiaans, italien, Italian",
+    "slapen, sommeil, sleep",
+    "foto, fotografie, photo, photographie, photography",
+    "rekenblad, tableur, spreadsheet, Excel",
+)
 FLOORS = {"dilbeek": 40, "halle": 40, "ivebica": 30, "sint-pieters-leeuw": 30}
 # Half a year after the opening other titles come. Two leave before that, so that there is a title that leaves soon.
 ROTATION_MONTHS = 6
@@ -158,6 +168,7 @@ def make_courses(programme: Programme) -> None:
     courses = {row["code"]: _course(row, known, programme.provider) for row in rows("courses")}
     Course.objects.bulk_create(courses.values())
     Listing.objects.bulk_create(_listing(row, courses[row["code"]], programme) for row in rows("courses"))
+    Synonym.objects.bulk_create(Synonym(words=words) for words in SYNONYMS)
 
 
 def _course(row: Row, areas: Mapping[str, Area], provider: Provider) -> Course:

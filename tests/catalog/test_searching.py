@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from catalog import searching
 from catalog.models import Area, CatalogChange, Course, CourseDocument, Listing, Programme, SearchWord, Synonym
@@ -223,6 +224,22 @@ def test_search_costs_two_queries(shelf: None, django_assert_num_queries: Callab
     with django_assert_num_queries(2):
         searching.search("spaans beginners excel slapen", day=DAY)
     assert len(found_all.hits) == 6
+
+
+@pytest.mark.parametrize(("words", "index"), [("spaans", "document_words"), ("spaanz", "searchword_letters")])
+def test_search_goes_by_the_index(shelf: None, words: str, index: str) -> None:
+    """Where there are more rows than these few; the sort of scan is what is asked for, not the speed."""
+    with CaptureQueriesContext(connection) as caught:
+        searching.search(words, day=DAY)
+    with connection.cursor() as cursor:
+        for scan in ("seqscan", "indexscan", "indexonlyscan"):
+            cursor.execute(f"SET LOCAL enable_{scan} = off")
+        plans = ""
+        for each in caught:
+            if each["sql"].lstrip().startswith(("SELECT", "WITH")):
+                cursor.execute(f"EXPLAIN {each['sql']}".replace("%", "%%"), [])
+                plans += "\n".join(line for (line,) in cursor.fetchall())
+    assert f"Bitmap Index Scan on {index}" in plans
 
 
 def test_every_statement_that_changes_the_catalog_is_a_change(shelf: None, programme: Programme) -> None:

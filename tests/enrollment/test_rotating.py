@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -92,7 +93,11 @@ def test_programme_without_places_is_planned_too(programme: Programme, spanish: 
 def test_title_that_was_saved_is_not_withdrawn_unseen(programme: Programme, spanish: Course) -> None:
     listing = offer_course(programme, spanish, offered_from=days(10))
     CourseRun.objects.create(user=make_user(), course=spanish, remind_on=days(10))
-    known = {"programme_id": programme.pk, "plan": rotation.withdrawing(listing_id=listing.pk), "now": NOW}
+    known: dict[str, Any] = {
+        "programme_id": programme.pk,
+        "plan": rotation.withdrawing(listing_id=listing.pk),
+        "now": NOW,
+    }
     known["by"] = make_coordinator()
     with pytest.raises(rotating.Overtaken) as overtaken:
         rotating.carry_out(**known, reason="Why.")

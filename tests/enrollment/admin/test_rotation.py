@@ -127,6 +127,8 @@ def test_auditor_reads_it_and_a_librarian_does_not(programme: Programme, spanish
     page = ann.get(page_of(programme)).content.decode()
     assert "Spaans" in page
     assert "Replace titles" not in page
+    programmes = reverse("admin:catalog_programme_changelist")
+    assert [page_of(programme) in client.get(programmes).content.decode() for client in (ann, lin)] == [True, False]
     assert lin.get(page_of(programme)).status_code == 403
     assert page_of(programme) not in lin.get(page_of(programme, "change")).content.decode()
     changes = [page_of(programme, name) for name in ("replace", "module")]

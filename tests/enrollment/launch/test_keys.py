@@ -153,6 +153,15 @@ def test_without_the_secret_from_before_another_key_is_made(
     assert (signer(NOW + 9 * HOUR), kids(NOW + 48 * HOUR)) == (made, [made])
 
 
+def test_key_that_is_not_published_any_more_signs_nothing() -> None:
+    """Although it is the only one that can be opened."""
+    old, new = signer(NOW), keys.rotate(now=NOW)
+    SigningKey.objects.filter(pk=new.pk).update(sealed="garbled")
+    soon, later = NOW + 5 * HOUR, NOW + 48 * HOUR
+    assert signer(soon) == old
+    assert signer(later) not in (old, new.kid)
+
+
 def test_new_key_signs_at_once_where_none_can_be_opened(settings: LazySettings) -> None:
     lost = signer(NOW)
     settings.SECRET_KEY = "another-secret-0123456789-0123456789-0123456789-0123456789"

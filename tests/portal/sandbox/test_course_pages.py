@@ -23,7 +23,7 @@ def opened(page: Page, visitor: Visitor, shown: requests.Response) -> list[str]:
         page.context.add_cookies([{"name": each.name, "value": str(each.value), "url": f"{visitor.tool}/courses/"}])
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
-    page.on("request", lambda request: request.url.startswith(visitor.tool) or said.append(request.url))
+    page.on("request", lambda request: said.extend([request.url] if not request.url.startswith(visitor.tool) else []))
     page.goto(shown.url)
     return said
 
