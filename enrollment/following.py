@@ -183,7 +183,7 @@ def hand_over(*, of: User, to: User) -> None:
 
 
 def _how_far(run: CourseRun) -> tuple[float, float, float, int]:
-    """Of two that are finished, the one that was so first: its certificate is the older."""
+    """Of two that are finished, the one that was so first: its certificate is the older. The other stays good too."""
     finished = -run.completed_at.timestamp() if run.completed_at else float("-inf")
     begun = run.last_started_at.timestamp() if run.last_started_at else float("-inf")
     return finished, begun, run.progress or 0, -run.pk
@@ -204,5 +204,7 @@ def _join(stays: CourseRun, goes: CourseRun) -> None:
         stays.told_at, stays.progress, stays.activity = goes.told_at, goes.progress, goes.activity
     if stays.completed_at:
         stays.remind_on = None
+        codes = [*(stays.other_codes or []), *(goes.other_codes or []), goes.certificate_code]
+        stays.other_codes = [code for code in codes if code] or None
     goes.delete()
     stays.save()

@@ -66,7 +66,7 @@ class Certificate:
 def certificate_with(typed: str) -> Certificate | None:
     """Of a code, however it was typed. Of somebody who is gone there is none."""
     code = finishing.code_in(typed)
-    run = _finished().filter(certificate_code=code, user__is_active=True).first() if code else None
+    run = _finished().with_code(code).filter(user__is_active=True).first() if code else None
     if run is None or run.completed_at is None or run.enrollment is None:
         return None
     return Certificate(

@@ -83,7 +83,7 @@ def test_start_during_a_merge_is_of_the_account_that_stays(together: Together, _
     course = offered(ada)
     permit = starting.permit(user_id=bo.user_id, course=course, now=timezone.now())
     assert isinstance(permit, starting.Permit)
-    told = {"words": "The same person.", "by": make_coordinator(), "now": timezone.now()}
+    told: dict[str, Any] = {"words": "The same person.", "by": make_coordinator(), "now": timezone.now()}
     calls: list[Any] = [partial(starts.note, permit, now=timezone.now()), saving(bo, course)]
     calls += [partial(merging.merge, keep_user_id=ada.user_id, other_user_id=bo.user_id, **told)]
     refused = [each for each in failures(together(calls)) if not isinstance(each, following.CannotFollow)]

@@ -114,11 +114,27 @@ def test_finished_wins_and_its_certificate_is_good(
     assert found.finished_at == NOW - 3 * DAY
 
 
-def test_of_two_finishes_the_first_stands(keep: Enrollment, other: Enrollment, course: Course) -> None:
-    finish(keep, course, "BCDF-GHJK-MPQR", 1)
-    finish(other, course, "RQPM-KJHG-FDCB", 5)
-    run = hand_over(keep, other)
-    assert (run.certificate_code, run.completed_at) == ("RQPM-KJHG-FDCB", NOW - 5 * DAY)
+def test_of_two_finishes_the_first_stands_and_both_certificates_are_good(
+    keep: Enrollment, other: Enrollment, course: Course
+) -> None:
+    first, second = "RQPM-KJHG-FDCB", "BCDF-GHJK-MPQR"
+    finish(keep, course, second, 1)
+    finish(other, course, first, 5)
+    run = put_together(keep, other)
+    assert (run.certificate_code, run.completed_at, run.other_codes) == (first, NOW - 5 * DAY, [second])
+    for code in (first, second):
+        found = certificate_with(code)
+        assert found is not None
+        assert (found.code, found.finished_at) == (code, NOW - 5 * DAY)
+
+
+def test_third_account_takes_no_certificate_away(keep: Enrollment, other: Enrollment, course: Course) -> None:
+    cy = seat("cy@example.test")
+    for who, code, days in ((keep, "X", 1), (other, "Y", 2), (cy, "Z", 3)):
+        finish(who, course, code, days)
+    hand_over(keep, other)
+    run = hand_over(keep, cy)
+    assert (run.certificate_code, set(run.other_codes or [])) == ("Z", {"X", "Y"})
 
 
 def test_letters_come_along_and_what_is_told_once_is_not_told_twice(
