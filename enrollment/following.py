@@ -105,7 +105,7 @@ def unsave(*, user_id: int, course: Course) -> bool:
 
 @transaction.atomic
 def remind(*, user_id: int, course: Course, on: date | None, now: datetime) -> None:
-    """A letter on this day, in place of another day; with None none, also none that is on its way. Raises
+    """A letter on this day, in place of another day; with None none, also none that is owed already. Raises
     CannotFollow."""
     run = CourseRun.objects.filter(user_id=user_id, course=course).select_for_update(no_key=True).first()
     if run is None:
