@@ -151,7 +151,7 @@ def test_a_course_is_described_in_the_readers_language_or_in_another(client: Cli
 def test_finding_costs_the_same_with_much_as_with_little(
     programme: Programme, django_assert_num_queries: Callable[[int], Any]
 ) -> None:
-    for number in range(30):
+    for number in range(20):
         offer_course(programme, make_course(f"Cursus {number}", area=f"area-{number}"))
     with django_assert_num_queries(5):
         shown(words="cursus", language="nl")
