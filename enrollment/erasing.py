@@ -27,6 +27,7 @@ from enrollment.models import (
     Launch,
     Letter,
     ListedAccount,
+    Picking,
     ProviderAccount,
     ProviderNotice,
 )
@@ -255,6 +256,7 @@ def _forget(plan: Plan) -> None:
     EventNote.objects.filter(about | merged).delete()
     CourseRun.objects.filter(user__in=plan.people).delete()
     Launch.objects.filter(user__in=plan.people).delete()
+    Picking.objects.filter(user__in=plan.people).delete()
     Enrollment.objects.filter(pk__in=numbers).update(age_confirmed=None)
     for account in plan.accounts:
         _forget_account(account)

@@ -34,7 +34,7 @@ from enrollment import (
     waiting_list,
 )
 from enrollment.doorbell import Doorbell
-from enrollment.launch import keys, starts, tokens, tool_keys
+from enrollment.launch import keys, picking, starts, tokens, tool_keys
 from libraries import limits, people
 from libraries.secrets import secret_of
 
@@ -152,7 +152,7 @@ def sweep_people() -> None:
     now = timezone.now()
     people.forget_strangers(now=now)
     limits.forget(before=now - timedelta(days=2))
-    for forget in (noticing.forget, starts.forget, keys.forget, tokens.forget, tool_keys.forget):
+    for forget in (noticing.forget, starts.forget, picking.forget, keys.forget, tokens.forget, tool_keys.forget):
         forget(now=now)
     tallies.forget(before=now - timedelta(days=14))
     reconciling.forget(before=now - reconciling.KEPT_FOR)

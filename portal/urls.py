@@ -5,7 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.i18n import set_language
 
 from enrollment.launch import addresses
-from enrollment.views import lti, notices, scores
+from enrollment.views import lti, notices, picked, scores
 from enrollment.views.information import theme
 from portal import health
 
@@ -40,6 +40,7 @@ urlpatterns = [
     path(addresses.KEYSET, lti.keyset, name="lti_keyset"),
     path(addresses.TOKEN, scores.token, name="lti_token"),
     path(addresses.LINE_ITEM, scores.line_item, name="lti_line_item"),
+    path(addresses.DEEP_LINKING_RETURN, picked.receive, name="lti_picked"),
     path(addresses.SCORES, scores.scores, name="lti_scores"),
     *i18n_patterns(*pages, prefix_default_language=False),
 ]

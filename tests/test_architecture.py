@@ -26,7 +26,7 @@ LAYERS = {
         " agreeing outcomes stuck alarming reminding scarcity merging merge_plan"
         " roster_uploading membership rosters people address_codes system_checks provider_checks identities"
         " rechecking roster_fetching noticing erasing erasing_again erase_plan sessions launch"
-        " comparing reconciling repairing finishing"
+        " comparing reconciling repairing finishing tool_checks registering"
     ),
     "rules": "seats share_moves eligibility starting history scoping limits guessing fuse",
     "models": "models",

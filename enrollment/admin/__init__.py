@@ -15,6 +15,7 @@ from enrollment.admin import (
     rosters,
     shares,
     systems,
+    tools,
 )
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "rosters",
     "shares",
     "systems",
+    "tools",
 ]

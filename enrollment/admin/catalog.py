@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db import models
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -73,6 +74,7 @@ class CourseAdmin(ScopedAdmin):
     list_filter = (("provider", ScopedRelatedFilter), ("area", ScopedRelatedFilter), "language", "level")
     list_select_related = ("area",)
     search_fields = ("title", "code")
+    formfield_overrides: ClassVar[dict[Any, Any]] = {models.URLField: {"assume_scheme": "https"}}
 
     def get_readonly_fields(self, request: HttpRequest, obj: Course | None = None) -> tuple[str, ...]:
         return ("slug",) if obj else ()

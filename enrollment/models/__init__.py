@@ -6,6 +6,7 @@ from enrollment.models.erasure import Erasure
 from enrollment.models.event import Event, EventNote
 from enrollment.models.launch import Launch
 from enrollment.models.letter import Letter
+from enrollment.models.picking import Picking
 from enrollment.models.provider_account import ProviderAccount
 from enrollment.models.provider_notice import ProviderNotice
 from enrollment.models.queue_stretch import QueueStretch
@@ -26,6 +27,7 @@ __all__ = [
     "Launch",
     "Letter",
     "ListedAccount",
+    "Picking",
     "ProviderAccount",
     "ProviderNotice",
     "QueueStretch",

@@ -9,9 +9,9 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from enrollment import erasing, merge_plan, prioritizing, seats, using
+from enrollment import erasing, merge_plan, prioritizing, registering, seats, using
 from enrollment.models import Difference, Enrollment, Event, Letter, Reconciliation
-from enrollment.reports import system_steps, troubles
+from enrollment.reports import system_steps, tool_steps, troubles
 from libraries.models import Card, Institution, User
 
 # Codes of our own work with letters.
@@ -36,6 +36,7 @@ _WORDS = {
     "doubts_forgotten": gettext_lazy("the library system was wrong: the cards are asked about again"),
     "shrunk": gettext_lazy("it is much shorter than the one before"),
     "cards_gone": gettext_lazy("many proved cards are no longer on it"),
+    registering.PICKED: gettext_lazy("picked at the provider"),
     using.PROGRESS: gettext_lazy("the provider told of progress in a course"),
     erasing.HERE: gettext_lazy("at Leerkaart"),
     erasing.EVERYWHERE: gettext_lazy("everywhere, also at the provider"),
@@ -81,6 +82,8 @@ def names_of(actors: Iterable[int | None]) -> dict[int | None, str]:
 
 
 def why(event: Event) -> str:
+    if event.kind == Event.Kind.TOOL_TESTED:
+        return tool_steps.in_words(event.reason)
     return system_steps.in_words(event.reason) if event.kind in _ASKED else in_words(event.reason)
 
 
