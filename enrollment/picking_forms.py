@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.utils.text import capfirst
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
@@ -27,12 +28,12 @@ class NewForm(forms.Form):
     """Whatever is not taken need not be filled in."""
 
     take = forms.BooleanField(label=_("Make it a course"), required=False)
-    title = forms.CharField(label=_("title"), max_length=200, required=False)
-    code = forms.CharField(label=_("the provider's code"), max_length=50, required=False)
-    area = forms.TypedChoiceField(label=_("area"), required=False, coerce=int, empty_value=None)
-    language = forms.ChoiceField(label=_("language"), required=False)
-    level = forms.ChoiceField(label=_("level"), required=False)
-    hours = forms.IntegerField(label=_("length in hours"), min_value=1, max_value=MOST_HOURS, required=False)
+    title = forms.CharField(label=_("title"), max_length=200)
+    code = forms.CharField(label=_("the provider's code"), max_length=50)
+    area = forms.TypedChoiceField(label=_("area"), coerce=int)
+    language = forms.ChoiceField(label=_("language"))
+    level = forms.ChoiceField(label=_("level"))
+    hours = forms.IntegerField(label=_("length in hours"), min_value=1, max_value=MOST_HOURS)
 
     def __init__(self, *args: Any, areas: Sequence[tuple[Any, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,15 +41,13 @@ class NewForm(forms.Form):
             field = self.fields[name]
             assert isinstance(field, forms.ChoiceField)
             field.choices = [("", "---------"), *offered]
+        for field in self.fields.values():
+            field.label = capfirst(field.label)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if not data.get("take"):
             self._errors = forms.utils.ErrorDict(renderer=self.renderer)
-            return data
-        for name in self.fields:
-            if data.get(name) in (None, "") and name not in self.errors:
-                self.add_error(name, _("Fill this in for a new course."))
         return data
 
     def new(self) -> New | None:

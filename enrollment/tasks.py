@@ -30,6 +30,7 @@ from enrollment import (
     renewing,
     roster_fetching,
     scarcity,
+    signing_on,
     using,
     waiting_list,
 )
@@ -152,8 +153,8 @@ def sweep_people() -> None:
     now = timezone.now()
     people.forget_strangers(now=now)
     limits.forget(before=now - timedelta(days=2))
-    for forget in (noticing.forget, starts.forget, picking.forget, keys.forget, tokens.forget, tool_keys.forget):
-        forget(now=now)
+    for each in (noticing, starts, picking, keys, tokens, tool_keys, signing_on):
+        each.forget(now=now)
     tallies.forget(before=now - timedelta(days=14))
     reconciling.forget(before=now - reconciling.KEPT_FOR)
     SessionStore.clear_expired()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.fields import InvalidJSONInput
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Tool
@@ -73,6 +74,11 @@ class ToolForm(ToolFormBase):
             "deep_linking_url": _("The provider calls it deep linking URL. Empty: courses cannot be picked there."),
             "keyset_url": _("The provider calls it public keyset URL, or JWKS URL."),
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.label = capfirst(field.label)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}

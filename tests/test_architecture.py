@@ -18,7 +18,7 @@ NETWORK_PACKAGE = "outgoing"
 MAY_IMPORT = {"catalog": (), "libraries": (), "enrollment": ("catalog", "libraries")}
 # Inside an app and across: downwards or sideways only. A new module gets its place here.
 LAYERS = {
-    "pages and commands": "admin views urls management templatetags accounts openid arriving",
+    "pages and commands": "admin views urls management templatetags accounts openid openid_provider arriving",
     "forms, reports, tasks, letters": "forms reports tasks letters drafts drafting staff_drafts",
     "operations": (
         "line breaker tallies reaching applying at_the_desk asking asking_again moving new_cards card_checking rivalry"
@@ -26,7 +26,7 @@ LAYERS = {
         " agreeing outcomes stuck alarming reminding scarcity merging merge_plan"
         " roster_uploading membership rosters people address_codes system_checks provider_checks identities"
         " rechecking roster_fetching noticing erasing erasing_again erase_plan sessions launch"
-        " comparing reconciling repairing finishing tool_checks registering"
+        " comparing reconciling repairing finishing tool_checks registering signing_on"
     ),
     "rules": "seats share_moves eligibility starting history scoping limits guessing fuse",
     "models": "models",

@@ -14,6 +14,7 @@ from enrollment.admin import (
     roster_sources,
     rosters,
     shares,
+    sign_on,
     systems,
     tools,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "roster_sources",
     "rosters",
     "shares",
+    "sign_on",
     "systems",
     "tools",
 ]

@@ -77,7 +77,11 @@ def _tell(request: HttpRequest, done: registering.Done) -> None:
         )
         messages.success(request, text % {"count": done.changed})
     if done.made:
-        text = ngettext("%(count)d course is made.", "%(count)d courses are made.", done.made)
-        messages.success(request, f"{text % {'count': done.made}} {_('To put it on offer, plan it in a programme.')}")
+        text = ngettext(
+            "%(count)d course is made. It is on offer once it is planned in a programme.",
+            "%(count)d courses are made. They are on offer once they are planned in a programme.",
+            done.made,
+        )
+        messages.success(request, text % {"count": done.made})
     if not (done.changed or done.made):
         messages.info(request, _("Nothing was changed."))

@@ -12,6 +12,7 @@ from enrollment.models.provider_notice import ProviderNotice
 from enrollment.models.queue_stretch import QueueStretch
 from enrollment.models.reconciliation import Difference, ListedAccount, Reconciliation
 from enrollment.models.seat_pool import SeatPool, Share
+from enrollment.models.sign_on_client import SignOnClient
 from enrollment.models.signing_key import SigningKey
 from enrollment.models.used_token import UsedToken
 
@@ -35,6 +36,7 @@ __all__ = [
     "SeatPool",
     "Share",
     "ShareChange",
+    "SignOnClient",
     "SigningKey",
     "UsedToken",
 ]

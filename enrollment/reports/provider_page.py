@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from catalog.models import Provider, Tool
 from enrollment import provider_checks, tool_checks
-from enrollment.models import Difference, Event, ProviderNotice, Reconciliation
+from enrollment.models import Difference, Event, ProviderNotice, Reconciliation, SignOnClient
 from enrollment.reports import provider_backlog, provider_line, timeline
 from enrollment.reports.timeline import Line
 from libraries.models import User
@@ -59,6 +59,7 @@ def facts_of(provider: Provider, *, by: User, now: datetime) -> dict[str, Any]:
         "lines": history(provider),
         "may_test": provider_checks.may_test(by),
         "tool": Tool.objects.filter(provider=provider).first(),
+        "sign_on": SignOnClient.objects.filter(provider=provider).first(),
         "may_add_tool": tool_checks.may_change(by),
     }
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from enrollment import erasing, merge_plan, prioritizing, registering, seats, using
+from enrollment import erasing, merge_plan, prioritizing, registering, seats, signing_on, using
 from enrollment.models import Difference, Enrollment, Event, Letter, Reconciliation
 from enrollment.reports import system_steps, tool_steps, troubles
 from libraries.models import Card, Institution, User
@@ -37,6 +37,7 @@ _WORDS = {
     "shrunk": gettext_lazy("it is much shorter than the one before"),
     "cards_gone": gettext_lazy("many proved cards are no longer on it"),
     registering.PICKED: gettext_lazy("picked at the provider"),
+    signing_on.SIGN_ON: gettext_lazy("single sign-on"),
     using.PROGRESS: gettext_lazy("the provider told of progress in a course"),
     erasing.HERE: gettext_lazy("at Leerkaart"),
     erasing.EVERYWHERE: gettext_lazy("everywhere, also at the provider"),

@@ -36,7 +36,7 @@ def told(tool: Tool) -> Sequence[Told]:
     first, *others = told_before()
     return [
         first,
-        (_("name of the portal at the tool"), "client id", tool.client_id),
+        (_("name of the tool at the portal"), "client id", tool.client_id),
         (_("number of the connection"), "deployment id", tool.deployment_id),
         *others,
     ]
@@ -50,3 +50,14 @@ def told_before() -> Sequence[Told]:
         (_("address of our keys"), "public keyset URL, JWKS URL", addresses.keyset()),
         (_("address for tokens"), "access token URL", addresses.token()),
     ]
+
+
+def told_for_sign_on(client_id: str = "") -> Sequence[Told]:
+    """What a platform has to be told that members are signed in at by OpenID Connect."""
+    site = addresses.issuer()
+    told = [
+        (_("name of the portal"), "issuer", site),
+        (_("address where all the others stand"), "discovery URL", f"{site}/.well-known/openid-configuration"),
+        (_("what it may ask for"), "scope", "openid profile email"),
+    ]
+    return [(_("name of the platform at the portal"), "client id", client_id), *told] if client_id else told
