@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from benchmarks import allocate, cards, claim, launch, provision, reconcile, recovery, roster, signup
+from benchmarks import allocate, cards, catalog, claim, launch, provision, reconcile, recovery, roster, search, signup
 from benchmarks.stage import Stage, set_up
 
 BENCHMARKS: dict[str, Callable[[Stage], None]] = {
@@ -12,10 +12,12 @@ BENCHMARKS: dict[str, Callable[[Stage], None]] = {
     "signup": signup.main,
     "allocate": allocate.main,
     "cards": cards.main,
+    "catalog": catalog.main,
     "provision": provision.main,
     "reconcile": reconcile.main,
     "launch": launch.main,
     "roster": lambda stage: roster.main(),
+    "search": search.main,
 }
 
 

@@ -1,4 +1,5 @@
-"""The least that a post of a signed-in person can cost in Django: session, CSRF, all middleware, and one INSERT."""
+"""The least that a post of a signed-in person can cost in Django: session, CSRF, all middleware, and one INSERT; and
+the least that a page can cost."""
 
 from django.contrib.auth import SESSION_KEY
 from django.db import connection
@@ -16,5 +17,9 @@ def bare(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect("/join/done/")
 
 
-urlpatterns = [path("bare/", bare), *urls.urlpatterns]
+def page(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("ok")
+
+
+urlpatterns = [path("bare/", bare), path("bare/page/", page), *urls.urlpatterns]
 handler404, handler500 = urls.handler404, urls.handler500

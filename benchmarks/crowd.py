@@ -12,8 +12,8 @@ from enrollment.models import SeatPool, Share
 _CROWD = """
 WITH people AS (
     INSERT INTO libraries_user (password, is_superuser, email, first_name, last_name, language, is_staff, is_active,
-                                date_joined)
-    SELECT '!', false, 'crowd' || n || '@example.test', 'Ada', 'Peeters', 'nl', false, true, now()
+                                date_joined, wants_course_letters)
+    SELECT '!', false, 'crowd' || n || '@example.test', 'Ada', 'Peeters', 'nl', false, true, now(), false
     FROM generate_series(%(first)s, %(first)s + %(size)s - 1) n RETURNING id
 ), numbered AS (
     SELECT id, row_number() OVER (ORDER BY id) AS n FROM people

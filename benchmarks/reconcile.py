@@ -20,8 +20,9 @@ PER_SECOND = 1_000
 
 _PEOPLE = """
 INSERT INTO libraries_user (email, first_name, last_name, language, password, is_superuser, is_staff, is_active,
-    date_joined, address_proved_at)
-SELECT 'member' || number || '@example.test', 'Ada' || number, 'Peeters', 'nl', '!', false, false, true, now(), now()
+    date_joined, address_proved_at, wants_course_letters)
+SELECT 'member' || number || '@example.test', 'Ada' || number, 'Peeters', 'nl', '!', false, false, true, now(), now(),
+    false
 FROM generate_series(%(first)s, %(last)s) AS number
 """
 _ACCOUNTS = """

@@ -20,7 +20,9 @@ from catalog.provider import registry
 from catalog.provider.client import Access, Account, Person, ProviderClient
 from enrollment.models import ProviderAccount
 
-# What must be known there of each account's person; `offered` are the courses of today, where a provider is told each.
+# What must be known there of each account's person; `offered` are the courses of today, where a provider is told each,
+# and `kept` those that have left and that the person had started, for as long as the programme lets them go on
+# (enrollment.starting says the same of a start).
 _FACTS = """
 WITH offered AS MATERIALIZED (
     SELECT programme.id AS programme_id, string_agg(course.code, E'\\x1f' ORDER BY course.code) AS codes
@@ -40,7 +42,22 @@ WITH offered AS MATERIALIZED (
     JOIN libraries_user AS person ON person.id = account.user_id
     JOIN catalog_provider AS provider ON provider.id = account.provider_id
     CROSS JOIN LATERAL (
-        SELECT string_agg(DISTINCT offered.codes, E'\\x1f' ORDER BY offered.codes) AS codes, max(seat.ends_at) AS until
+        SELECT CASE WHEN provider.kind = ANY(%(kinds)s) THEN (
+            SELECT string_agg(DISTINCT course.code, E'\\x1f' ORDER BY course.code)
+            FROM enrollment_courserun AS run
+            JOIN catalog_course AS course ON course.id = run.course_id AND course.provider_id = account.provider_id
+            JOIN catalog_listing AS gone ON gone.course_id = run.course_id AND gone.offered_until <= %(today)s
+            JOIN catalog_programme AS programme ON programme.id = gone.programme_id
+                AND (programme.kept_days IS NULL OR gone.offered_until + programme.kept_days > %(today)s)
+            JOIN enrollment_seatpool AS pool ON pool.programme_id = programme.id
+            JOIN enrollment_enrollment AS seat
+                ON seat.pool_id = pool.id AND seat.user_id = run.user_id AND seat.state = 'seated'
+            WHERE run.user_id = account.user_id AND run.started_at IS NOT NULL
+        ) END AS codes
+    ) AS kept
+    CROSS JOIN LATERAL (
+        SELECT max(seat.ends_at) AS until, nullif(concat_ws(E'\\x1f',
+            string_agg(DISTINCT offered.codes, E'\\x1f' ORDER BY offered.codes), kept.codes), '') AS codes
         FROM enrollment_enrollment AS seat
         JOIN enrollment_seatpool AS pool ON pool.id = seat.pool_id
         JOIN catalog_programme AS programme

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from enrollment import lapsing, renewing, using, waiting_list
+from enrollment.course_drafts import TO_LEARNERS
 from enrollment.drafting import Draft, one_line
 from enrollment.models import Enrollment, Erasure, Event, EventNote, Letter, ProviderAccount
 from enrollment.reports import proofs
@@ -338,4 +339,5 @@ TO_MEMBERS: dict[Letter.Kind, Callable[[Enrollment, Letter], Draft | None]] = {
     Letter.Kind.ADDRESS_TO_PROVE: address_to_prove,
     Letter.Kind.ADDRESS_UNPROVED: address_to_prove,
     Letter.Kind.COURSE_FINISHED: course_finished,
+    **TO_LEARNERS,
 }

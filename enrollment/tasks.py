@@ -10,7 +10,7 @@ from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
-from catalog import line, tallies
+from catalog import line, searching, tallies
 from enrollment import (
     agreeing,
     alarming,
@@ -20,6 +20,7 @@ from enrollment import (
     ending,
     erasing,
     lapsing,
+    leaving,
     letters,
     noticing,
     probing,
@@ -116,6 +117,7 @@ def sweep_seats() -> None:
         waiting_list.serve,
         renewing.announce_ends,
         using.remind,
+        leaving.tell_learners,
         reminding.remind_libraries,
         scarcity.announce_scarcity,
         agreeing.owe_changes,
@@ -156,6 +158,7 @@ def sweep_people() -> None:
     for each in (noticing, starts, picking, keys, tokens, tool_keys, signing_on):
         each.forget(now=now)
     tallies.forget(before=now - timedelta(days=14))
+    searching.tidy(now=now)
     reconciling.forget(before=now - reconciling.KEPT_FOR)
     SessionStore.clear_expired()
 

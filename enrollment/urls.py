@@ -18,8 +18,12 @@ from enrollment.views import (
 urlpatterns = [
     path("", front.front, name="front"),
     path("courses/", courses.courses, name="courses"),
+    path("courses/feed.atom", courses.feed, name="courses_feed"),
+    path("courses/calendar.ics", courses.calendar, name="courses_calendar"),
     path("courses/<slug:slug>/", courses.course, name="course"),
     path("courses/<slug:slug>/start/", starting.start, name="course_start"),
+    path("courses/<slug:slug>/cover.svg", courses.cover, name="course_cover"),
+    path("courses/<slug:slug>/cover.png", courses.picture, name="course_picture"),
     path("help/", information.help_page, name="help"),
     path("privacy/", information.privacy, name="privacy"),
     path("accessibility/", information.accessibility, name="accessibility"),

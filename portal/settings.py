@@ -49,6 +49,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "portal.page_cache.PageCacheMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -102,6 +103,9 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 
 # A file that no backup of the database brings back: who was erased, as keyed hashes (enrollment.erasure_list).
 ERASURE_LIST = environment.optional("ERASURE_LIST")
+
+# Each web process keeps the catalog's pages for visitors in memory, within so many megabytes; 0: it does not.
+PAGE_CACHE_MB = environment.positive("PAGE_CACHE_MB", default=32)
 
 # --- Work to do outside ---
 # Library systems and lists of cards often stand in the same private network; requests to it are made only when allowed.

@@ -2,6 +2,7 @@ from django.conf import settings
 from django.conf.urls.i18n import i18n_patterns
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.decorators.csrf import csrf_exempt
 from django.views.i18n import set_language
 
 from enrollment.launch import addresses
@@ -33,7 +34,8 @@ urlpatterns = [
     *data,
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    path("language/", set_language, name="set_language"),
+    # No token, which would make every page its reader's: all that a forged form can do is change the language.
+    path("language/", csrf_exempt(set_language), name="set_language"),
     path("theme/<slug:slug>.css", theme, name="theme"),
     path("hooks/<slug:slug>/", notices.receive, name="notices"),
     path(".well-known/openid-configuration", openid.configuration, name="openid_configuration"),

@@ -11,6 +11,8 @@ TEST_ENVIRONMENT = {
     "DEFAULT_FROM_EMAIL": "Leerkaart <leerkaart@library.test>",
     # The servers that tests ask stand on this machine.
     "ALLOW_PRIVATE_ADDRESSES": "on",
+    # What a test has just changed is seen at once; tests of the cache switch it on.
+    "PAGE_CACHE_MB": "0",
     # Tests that erase name one of their own.
     "ERASURE_LIST": "/nonexistent/erasures",
     "SANDBOX": "on",

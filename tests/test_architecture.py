@@ -19,20 +19,21 @@ MAY_IMPORT = {"catalog": (), "libraries": (), "enrollment": ("catalog", "librari
 # Inside an app and across: downwards or sideways only. A new module gets its place here.
 LAYERS = {
     "pages and commands": "admin views urls management templatetags accounts openid openid_provider arriving",
-    "forms, reports, tasks, letters": "forms reports tasks letters drafts drafting staff_drafts",
+    "forms, reports, tasks, letters": "forms reports tasks letters drafts drafting staff_drafts course_drafts",
     "operations": (
         "line breaker tallies reaching applying at_the_desk asking asking_again moving new_cards card_checking rivalry"
         " probing ending renewing lapsing using announcing prioritizing waiting_list cap cap_plan closing provisioning"
         " agreeing outcomes stuck alarming reminding scarcity merging merge_plan"
         " roster_uploading membership rosters people address_codes system_checks provider_checks identities"
         " rechecking roster_fetching noticing erasing erasing_again erase_plan sessions launch"
-        " comparing reconciling repairing finishing tool_checks registering signing_on"
+        " comparing reconciling repairing finishing rotation rotating leaving course_lists course_importing"
+        " searching tool_checks registering signing_on"
     ),
-    "rules": "seats share_moves eligibility starting history scoping limits guessing fuse",
+    "rules": "seats share_moves eligibility starting history scoping limits guessing fuse offer_rules",
     "models": "models",
     "adapters, which know no models": (
-        "provider cards covers shelf secrets privacy colors doorbell roster_files roster_places"
-        " openid_requests openid_tokens erasure_list drawing_certificates"
+        "provider cards covers cover_pictures shelf secrets privacy colors doorbell roster_files roster_places"
+        " openid_requests openid_tokens erasure_list drawing_certificates course_files"
     ),
 }
 LAYER_OF = {module: number for number, names in enumerate(LAYERS.values(), 1) for module in names.split()}
@@ -41,6 +42,7 @@ FAMILIES = {
     "cap_forms": 1,
     "closing_forms": 1,
     "merge_forms": 1,
+    "rotation_forms": 1,
     "_admin": 1,
     "admin_": 1,
     "_forms": 2,

@@ -71,5 +71,17 @@ class Course(models.Model):
     @property
     def description(self) -> str:
         """In the reader's language, or else in the first there is."""
+        return self._described[1]
+
+    @property
+    def description_language(self) -> str:
+        """Of `description`; empty when there is none."""
+        return self._described[0]
+
+    @property
+    def _described(self) -> tuple[str, str]:
         described = {"nl": self.description_nl, "fr": self.description_fr, "en": self.description_en}
-        return described.get((get_language() or "nl")[:2]) or next(filter(None, described.values()), "")
+        own = (get_language() or "nl")[:2]
+        if described.get(own):
+            return own, described[own]
+        return next(((language, text) for language, text in described.items() if text), ("", ""))

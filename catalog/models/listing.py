@@ -6,6 +6,7 @@ from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateRangeField, RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q
+from django.db.models.functions import ExtractMonth, ExtractYear
 from django.utils.translation import gettext_lazy as _
 
 
@@ -18,7 +19,10 @@ class ListingQuerySet(models.QuerySet["Listing"]):
 
 
 class Listing(models.Model):
-    """A course on offer in a programme from one day until another (the first day it is gone; None: no end planned)."""
+    """A course on offer in a programme from one day until another (the first day it is gone; None: no end planned).
+
+    A trigger refuses more core titles on any day to come than the programme has (migration 0007).
+    """
 
     class Role(models.TextChoices):
         CORE = "core", _("core title")
@@ -44,6 +48,13 @@ class Listing(models.Model):
             models.CheckConstraint(
                 condition=Q(offered_until=None) | Q(offered_until__gt=F("offered_from")),
                 name="listing_ends_after_start",
+            ),
+            models.UniqueConstraint(
+                F("programme"),
+                ExtractYear("offered_from"),
+                ExtractMonth("offered_from"),
+                condition=Q(role="module"),
+                name="listing_one_module_a_month",
             ),
             ExclusionConstraint(
                 name="listing_course_once_at_a_time",

@@ -87,6 +87,17 @@ class Page:
     total: int | None
 
 
+@dataclass(frozen=True)
+class ListedCourse:
+    """A course of the provider's own list. What it does not tell is None; the description is plain text, in the
+    language of the course."""
+
+    code: str
+    title: str
+    language: str | None
+    description: str | None
+
+
 class ProviderClient(Protocol):
     """Every call makes network requests: never hold a database lock or transaction around it.
 
@@ -97,6 +108,8 @@ class ProviderClient(Protocol):
     wants_access: bool
     # Whether the provider can list its accounts (`page`). Without a list nobody sees accounts that we do not know of.
     has_list: bool
+    # Whether the provider can list its courses (`courses`).
+    has_courses: bool
     # So many calls it takes at most times to make an account, with all that belongs to it.
     calls_to_open: int
 
@@ -135,6 +148,10 @@ class ProviderClient(Protocol):
     def find_many(self, external_ids: Sequence[str]) -> Sequence[Account]:
         """All accounts that carry one of these ids, for each none, one or (then a person must look) more, in no order.
         At most `MOST_AT_ONCE` ids."""
+
+    def courses(self) -> Sequence[ListedCourse]:
+        """All courses that somebody could be let into, in the provider's order. Refused "not_supported" where there is
+        no list of them."""
 
     def try_out(self) -> Sequence[Step]:
         """On a connection of its own, the steps up to the first after which no other makes sense. Never raises a

@@ -15,14 +15,14 @@ from uuid import uuid4
 
 import requests
 
-from catalog.provider.client import MOST_AT_ONCE, Access, Account, Connection, Page, Person
+from catalog.provider.client import MOST_AT_ONCE, Access, Account, Connection, ListedCourse, Page, Person
 from catalog.provider.errors import ProviderError, Refused, Unclear
 from catalog.provider.exchange import new_session
-from catalog.provider.moodle_courses import give_access
+from catalog.provider.moodle_courses import give_access, listed_courses
 from catalog.provider.moodle_rest import Moodle, Row
 from catalog.provider.trial import Abilities, Step, StepName, walk
 
-# What the token's service must hold.
+# What the token's service must hold. For the list of courses also `core_course_get_courses`, where it is wanted.
 FUNCTIONS = (
     "core_course_get_courses_by_field",
     "core_enrol_get_users_courses",
@@ -43,6 +43,7 @@ _USER_NAME = re.compile(r"[-.@_a-z0-9]{1,100}")
 class MoodleClient:
     wants_access = True
     has_list = False
+    has_courses = True
     # Four to make it, and two to enrol it and to see where it is enrolled.
     calls_to_open = 6
 
@@ -82,6 +83,9 @@ class MoodleClient:
     def page(self, after: str | None) -> Page:
         """Moodle finds users, and lists none: `core_user_get_users` answers all at once, however many there are."""
         raise Refused("no_list", "Moodle has no list of accounts that can be read in parts")
+
+    def courses(self) -> Sequence[ListedCourse]:
+        return listed_courses(self._moodle())
 
     def find_many(self, external_ids: Sequence[str]) -> Sequence[Account]:
         if len(external_ids) > MOST_AT_ONCE:

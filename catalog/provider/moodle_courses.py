@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from html.parser import HTMLParser
 from time import monotonic
 
-from catalog.provider.client import Access, Account
+from catalog.provider.client import Access, Account, ListedCourse
 from catalog.provider.errors import Refused
-from catalog.provider.moodle_rest import Moodle
+from catalog.provider.moodle_rest import Moodle, Row
 
 STUDENT = "5"
 # PHP takes no more than 1,000 variables in a form, unless it is told otherwise.
@@ -76,3 +77,53 @@ def _looked_up(moodle: Moodle, field: str, code: str) -> str | None:
 
 def _seconds(access: Access) -> str:
     return str(int(access.until.timestamp()))
+
+
+# --- The list of courses ---
+
+
+def listed_courses(moodle: Moodle) -> Sequence[ListedCourse]:
+    """Of `core_course_get_courses`, which answers all at once. The site itself is among them, and courses that are
+    hidden may be; the ID number is told only to who may change the course."""
+    rows = moodle.listed(moodle.call("core_course_get_courses", {}))
+    return [_listed_course(row) for row in rows if row.get("format") != "site" and row.get("visible", 1)]
+
+
+def _listed_course(row: Row) -> ListedCourse:
+    """Under the code by which it is found when access is given."""
+    code = str(row.get("idnumber") or row.get("shortname") or "").strip()
+    title = _without_markup(str(row.get("fullname") or row.get("displayname") or ""))
+    language = str(row.get("lang") or "").partition("_")[0]
+    return ListedCourse(code, title, language or None, _without_markup(str(row.get("summary") or "")) or None)
+
+
+def _without_markup(html: str) -> str:
+    text = _Text()
+    text.feed(html)
+    text.close()
+    lines = (" ".join(line.split()) for line in "".join(text.parts).splitlines())
+    return "\n".join(line for line in lines if line)
+
+
+class _Text(HTMLParser):
+    """What a reader sees, each block on a line of its own."""
+
+    _BLOCKS = frozenset({"p", "br", "li", "div", "h1", "h2", "h3", "h4", "tr"})
+    _UNSEEN = frozenset({"script", "style"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+        self._unseen = 0
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self._unseen += tag in self._UNSEEN
+        if tag in self._BLOCKS:
+            self.parts.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._unseen -= tag in self._UNSEEN and self._unseen > 0
+
+    def handle_data(self, data: str) -> None:
+        if not self._unseen:
+            self.parts.append(data)

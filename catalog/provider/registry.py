@@ -23,6 +23,10 @@ def calls_to_open(kind: str) -> int:
     return int(getattr(CLIENTS.get(kind), "calls_to_open", 1))
 
 
+def has_courses(kind: str) -> bool:
+    return bool(getattr(CLIENTS.get(kind), "has_courses", False))
+
+
 class _Sessions(threading.local):
     """A thread's own connections, kept alive per provider; a forked worker never uses its parent's."""
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import requests
 
-from catalog.provider.client import MOST_AT_ONCE, Access, Account, Connection, Page, Person
+from catalog.provider.client import MOST_AT_ONCE, Access, Account, Connection, ListedCourse, Page, Person
 from catalog.provider.errors import ProviderError, Refused, Unclear
 from catalog.provider.exchange import Answer, Exchange, new_session
 from catalog.provider.trial import Abilities, Step, StepName, walk
@@ -28,6 +28,7 @@ NEEDED = ("patch", "filter")
 class ScimClient:
     wants_access = False
     has_list = True
+    has_courses = False
     calls_to_open = 1
 
     def __init__(self, connection: Connection, session: requests.Session) -> None:
@@ -67,6 +68,10 @@ class ScimClient:
 
     def give_access(self, account: Account, access: Access) -> None:
         """Nothing: an account opens all that the agreement holds."""
+
+    def courses(self) -> Sequence[ListedCourse]:
+        """SCIM knows people and groups, and no courses."""
+        raise Refused("not_supported", "SCIM has no list of courses")
 
     def page(self, after: str | None) -> Page:
         """By index (RFC 7644 §3.4.2.4): whatever comes or goes meanwhile may be listed twice, or not at all. `after`

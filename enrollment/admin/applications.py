@@ -137,11 +137,8 @@ class ApplicationAdmin(DeskAdmin):
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(DisputesView.as_view(model_admin=self))
-        return [
-            path("disputes/", view, name="enrollment_enrollment_disputes"),
-            *courses_followed.addresses(self),
-            *super().get_urls(),
-        ]
+        disputes = path("disputes/", view, name="enrollment_enrollment_disputes")
+        return [disputes, *courses_followed.addresses(self), *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

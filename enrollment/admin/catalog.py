@@ -8,10 +8,14 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import Area, Course, Listing, Programme
-from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, ScopedRelatedFilter
+from catalog import rotation
+from catalog.models import Area, Course, Programme, Synonym
+from enrollment.admin.course_lists import CourseListAdmin
+from enrollment.admin.rotation import RotationAdmin
+from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, ScopedRelatedFilter, may
 
 if TYPE_CHECKING:
     ProgrammeFormBase = forms.ModelForm[Programme]
@@ -28,14 +32,26 @@ class ProgrammeForm(ProgrammeFormBase):
             raise ValidationError(_("The programme closes before this day."))
         return opens_on
 
+    def clean_core_titles(self) -> int:
+        """Under the lock: nobody plans one more meanwhile."""
+        most: int = self.cleaned_data["core_titles"]
+        if self.instance._state.adding:
+            return most
+        rotation.lock(self.instance.pk)
+        fewest = rotation.fewest_core_titles(self.instance.pk, now=timezone.now())
+        if most < fewest:
+            raise ValidationError(_("So many core titles are planned on one day: %(count)s."), params={"count": fewest})
+        return most
+
 
 @admin.register(Programme)
-class ProgrammeAdmin(ScopedAdmin):
+class ProgrammeAdmin(RotationAdmin):
     form = ProgrammeForm
     institution_path = ""
     changers = adders = EDITORS
     list_display = ("name", "provider", "opens_on", "closes_on", "term_months", "hold_days")
     list_select_related = ("provider",)
+    change_form_template = "admin/programme.html"
 
     def get_readonly_fields(self, request: HttpRequest, obj: Programme | None = None) -> tuple[str, ...]:
         """Accounts of its members are at the provider: a programme does not move to another."""
@@ -65,8 +81,22 @@ class AreaAdmin(ScopedAdmin):
     list_display = ("name_nl", "name_fr", "name_en", "position")
 
 
+@admin.register(Synonym)
+class SynonymAdmin(ScopedAdmin):
+    """Deleted by hand too: no history hangs on words."""
+
+    institution_path = ""
+    viewers = CENTRAL
+    changers = adders = EDITORS
+    list_display = ("words",)
+    search_fields = ("words",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return may(request, EDITORS)
+
+
 @admin.register(Course)
-class CourseAdmin(ScopedAdmin):
+class CourseAdmin(CourseListAdmin):
     institution_path = ""
     viewers = CENTRAL
     changers = adders = EDITORS
@@ -81,16 +111,3 @@ class CourseAdmin(ScopedAdmin):
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Course | None = None) -> dict[str, Any]:
         return {} if obj else {"slug": ("title",)}
-
-
-@admin.register(Listing)
-class ListingAdmin(ScopedAdmin):
-    institution_path = ""
-    viewers = CENTRAL
-    changers = adders = EDITORS
-    list_display = ("course", "programme", "role", "offered_from", "offered_until")
-    list_display_links = ("course",)
-    list_filter = (("programme", ScopedRelatedFilter), "role")
-    list_select_related = ("course", "programme")
-    search_fields = ("course__title", "course__code")
-    ordering = ("-offered_from", "course__title")

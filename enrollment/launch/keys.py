@@ -42,7 +42,7 @@ _LOCK = 1_280_460_000  # of the advisory lock under which keys are made
 
 def sign(claims: Mapping[str, Any], *, now: datetime) -> str:
     """A signed token (JWS) of these claims; with one query. Makes a key where none can be used."""
-    for key in reversed(_signing(_keys(), now)):
+    for key in reversed(_signing(_published(_keys(), now), now)):
         private = _opened(key)
         if private is not None:
             return jwt.encode(dict(claims), private, ALGORITHM, headers={"kid": key.kid})
@@ -80,7 +80,7 @@ def rotate(*, now: datetime, at_once: bool = False) -> SigningKey:
 def _sign_with_a_new_key(claims: Mapping[str, Any], now: datetime) -> str:
     with transaction.atomic():
         _wait_for_others()
-        usable = [each for each in _signing(_keys(), now) if _opened(each)]
+        usable = [each for each in _signing(_published(_keys(), now), now) if _opened(each)]
         key = usable[-1] if usable else _make(now, signs_from=now)
     private = _opened(key)
     assert private is not None

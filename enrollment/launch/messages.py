@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,6 @@ LIVES = timedelta(minutes=5)
 
 LTI = "https://purl.imsglobal.org/spec/lti/claim/"
 AGS_ENDPOINT = "https://purl.imsglobal.org/spec/lti-ags/claim/endpoint"
-SCORE_SCOPE = "https://purl.imsglobal.org/spec/lti-ags/scope/score"
 DEEP_LINKING_SETTINGS = "https://purl.imsglobal.org/spec/lti-dl/claim/deep_linking_settings"
 LEARNER = "http://purl.imsglobal.org/vocab/lis/v2/membership#Learner"
 STAFF = (
@@ -45,7 +44,8 @@ class Person:
 
 @dataclass(frozen=True)
 class Start:
-    """Of a course: an LTI resource link. `custom` are the provider's own parameters; `return_url` is our page of it."""
+    """Of a course: an LTI resource link. `custom` are the provider's own parameters; `return_url` is our page of it;
+    `scopes` is what the tool may ask a token for, to tell of its line item how far somebody is."""
 
     link_id: str
     title: str
@@ -54,6 +54,7 @@ class Start:
     context_label: str
     context_title: str
     line_item: str
+    scopes: Sequence[str]
     return_url: str
     language: str
     custom: Mapping[str, object]
@@ -96,7 +97,7 @@ def of_start(start: Start, recipient: Recipient, person: Person, *, now: datetim
             "locale": start.language,
             "return_url": start.return_url,
         },
-        AGS_ENDPOINT: {"scope": [SCORE_SCOPE], "lineitem": start.line_item},
+        AGS_ENDPOINT: {"scope": list(start.scopes), "lineitem": start.line_item},
     }
     if start.custom:
         claims[f"{LTI}custom"] = {name: _text(value) for name, value in start.custom.items()}

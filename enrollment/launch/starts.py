@@ -12,7 +12,7 @@ from django.utils.translation import override
 
 from catalog.models import Course, Programme, Tool
 from enrollment import history, starting, using
-from enrollment.launch import addresses, keys
+from enrollment.launch import addresses, keys, tokens
 from enrollment.launch.messages import Person, Recipient, Start, of_start
 from enrollment.launch.refusal import Refusal
 from enrollment.models import CourseRun, Event, Launch
@@ -115,6 +115,7 @@ def _start(permit: Permit, tool: Tool, language: str) -> Start:
         context_label=programme.slug,
         context_title=programme.name,
         line_item=addresses.line_item(course.pk),
+        scopes=tokens.SCOPES,
         return_url=_page_of(course, language),
         language=language,
         custom=course.launch_custom,

@@ -114,7 +114,8 @@ class Letter(OwedWork):
     institution = models.ForeignKey("libraries.Institution", on_delete=models.PROTECT, null=True, related_name="+")
     provider = models.ForeignKey("catalog.Provider", on_delete=models.PROTECT, null=True, related_name="+")
     user = models.ForeignKey("libraries.User", on_delete=models.PROTECT, related_name="letters", verbose_name=_("to"))
-    # A code (of a refusal, of an end, of how scarce places are) as it was when the letter was owed.
+    # A code (of a refusal, of an end, of how scarce places are) as it was when the letter was owed; of a course that
+    # leaves, the day.
     reason = models.CharField(_("reason"), max_length=20, blank=True)
     owed_at = models.DateTimeField(_("owed since"))
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
@@ -142,6 +143,12 @@ class Letter(OwedWork):
                 name="letter_about_a_member_or_to_staff",
             ),
             models.UniqueConstraint(fields=["enrollment"], condition=Q(kind="account_ready"), name="letter_ready_once"),
+            # Of each day on which a course was to leave (`reason`) a member is told once.
+            models.UniqueConstraint(
+                fields=["course_run", "reason"],
+                condition=Q(kind="course_leaves", dropped_at=None),
+                name="letter_course_leaves_once",
+            ),
             models.CheckConstraint(
                 condition=Q(kind__in=_OF_COURSES, course_run__isnull=False)
                 | (~Q(kind__in=_OF_COURSES) & Q(course_run=None)),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -14,7 +13,6 @@ from catalog.models import Area, Course, Listing, Programme
 
 NEW_FOR = timedelta(days=30)
 WARN_BEFORE = timedelta(days=30)
-LENGTHS = {"short": range(5), "medium": range(5, 11), "long": range(11, 10_000)}
 SHORT_LEVELS = {
     Course.Level.STARTER: _("for beginners"),
     Course.Level.ADVANCED: _("for those with experience"),
@@ -65,35 +63,12 @@ class Offer:
         return str(LEVELS.get(Course.Level(self.course.level), self.course.level))
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What a visitor looks for; an empty word means anything."""
-
-    words: str = ""
-    area: str = ""
-    level: str = ""
-    language: str = ""
-    length: str = ""
-
-    @property
-    def is_empty(self) -> bool:
-        return self == Wish()
-
-    def fits(self, offer: Offer) -> bool:
-        course = offer.course
-        return (
-            self.area in ("", course.area.slug)
-            and self.level in ("", course.level)
-            and self.language in ("", course.language)
-            and (not self.length or course.hours in LENGTHS[self.length])
-            and _plain(self.words) in _plain(course.title)
-        )
-
-
-def on_offer(day: date) -> list[Offer]:
-    """With one query, in the order of the areas and then of the titles."""
+def on_offer(day: date, *, among: Collection[int] | None = None) -> list[Offer]:
+    """With one query, in the order of the areas and then of the titles; of these courses only, or of all."""
     open_programmes = Programme.objects.open_on(day)
     listings = Listing.objects.on_offer(day).filter(programme__in=open_programmes).with_courses()
+    if among is not None:
+        listings = listings.filter(course__in=among)
     by_course: dict[int, list[Listing]] = {}
     for listing in listings:
         by_course.setdefault(listing.course_id, []).append(listing)
@@ -129,9 +104,3 @@ def _offer(listings: Sequence[Listing], day: date) -> Offer:
         is_module=any(listing.role == Listing.Role.MODULE for listing in listings),
         programmes=frozenset(listing.programme_id for listing in listings),
     )
-
-
-def _plain(text: str) -> str:
-    """Without accents and capitals, so that "francais" finds "Français"."""
-    decomposed = unicodedata.normalize("NFKD", text.strip())
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter)).casefold()

@@ -9,7 +9,17 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from enrollment import erasing, merge_plan, prioritizing, registering, seats, signing_on, using
+from enrollment import (
+    course_importing,
+    erasing,
+    merge_plan,
+    prioritizing,
+    registering,
+    rotating,
+    seats,
+    signing_on,
+    using,
+)
 from enrollment.models import Difference, Enrollment, Event, Letter, Reconciliation
 from enrollment.reports import system_steps, tool_steps, troubles
 from libraries.models import Card, Institution, User
@@ -42,6 +52,8 @@ _WORDS = {
     erasing.HERE: gettext_lazy("at Leerkaart"),
     erasing.EVERYWHERE: gettext_lazy("everywhere, also at the provider"),
     erasing.AGAIN: gettext_lazy("once more, because it had come back from a backup"),
+    **{choice.value: choice.label for choice in rotating.What},
+    **{choice.value: choice.label for choice in course_importing.Source},
     seats.WAS_HELD: gettext_lazy("it was held until then"),
 }
 _ASKED = (Event.Kind.SYSTEM_TESTED, Event.Kind.CARD_LOOKED_UP)

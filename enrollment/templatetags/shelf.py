@@ -67,7 +67,9 @@ def number(value: int) -> str:
 def language_switch(context: template.Context) -> dict[str, Any]:
     """Buttons of a form: switching sets a cookie, and works without script."""
     request = context.get("request")
-    address = request.get_full_path() if request else "/"
+    if request is None:
+        return {}
+    address = request.get_full_path()
     choices = [
         {
             "code": code,
@@ -77,7 +79,7 @@ def language_switch(context: template.Context) -> dict[str, Any]:
         }
         for code, _name in settings.LANGUAGES
     ]
-    return {"choices": choices, "csrf_token": context.get("csrf_token")}
+    return {"choices": choices}
 
 
 @register.simple_tag

@@ -1,4 +1,5 @@
-"""What the demo's programme offers: the titles, on offer around today, and the institutions that take part."""
+"""What the demo's programme offers: the titles, on offer around today and at the next rotation, how they are started,
+and the institutions that take part."""
 
 from __future__ import annotations
 
@@ -6,15 +7,16 @@ import csv
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from dateutil.relativedelta import relativedelta
 from django.conf import settings
 from django.utils.text import slugify
 
-from catalog.models import Area, Course, Listing, Programme, Provider
+from catalog.models import Area, Course, Listing, Programme, Provider, Synonym, Tool
 from enrollment.models import SeatPool, Share
 from libraries.models import Institution, Library, LibrarySystem
-from portal.sandbox import library
+from portal.sandbox import course_tool_facts, library
 from portal.sandbox.only import refuse_outside_the_sandbox
 
 refuse_outside_the_sandbox()
@@ -24,8 +26,22 @@ PROGRAMME = "leren-met-je-bibkaart"
 FIRST_CAP = 1000
 # The programme opened so many months ago: the fifth of its six modules is the one of this month.
 MONTHS_OPEN = 4
+SYNONYMS = (
+    "Spaans, espagnol, español, Spanish",
+    "Frans, français, French",
+    "Engels, anglais, English",
+    "Duits, allemand, German",
+    "Italiaans, italien, Italian",
+    "slapen, sommeil, sleep",
+    "foto, fotografie, photo, photographie, photography",
+    "rekenblad, tableur, spreadsheet, Excel",
+)
 FLOORS = {"dilbeek": 40, "halle": 40, "ivebica": 30, "sint-pieters-leeuw": 30}
+# Half a year after the opening other titles come. Two leave before that, so that there is a title that leaves soon.
+ROTATION_MONTHS = 6
 LEAVING = ("ST-1005", "ST-6001")
+REPLACED = ("ST-2005", "ST-3004", "ST-4003", "ST-7002")
+PROVIDER = "skillstown"
 ASKED = library.INSTITUTION
 CARD_CHECKS = {"antwerpen": Institution.CardCheck.ROSTER, ASKED: Institution.CardCheck.SIP2}
 NUMBER_PATTERNS = {"antwerpen": "21######", ASKED: "285#####"}
@@ -74,7 +90,7 @@ def _institution(row: Row) -> dict[str, str]:
 
 def make_programme(institutions: Mapping[str, Institution], today: date) -> Programme:
     provider = Provider.objects.create(
-        slug="skillstown",
+        slug=PROVIDER,
         name="SkillsTown",
         secret_name="SANDBOX_PLATFORM_TOKEN",
         calls_per_second=20,
@@ -101,12 +117,49 @@ def _addresses() -> dict[str, str]:
 
 def find_outside_world() -> None:
     """The ports of the platform and of the library system may be other ones than last time."""
-    Provider.objects.filter(slug="skillstown").update(**_addresses())
+    Provider.objects.filter(slug=PROVIDER).update(**_addresses())
+    Tool.objects.filter(provider__slug=PROVIDER).update(**_tool_addresses())
     LibrarySystem.objects.filter(institution__slug=ASKED).update(port=settings.SANDBOX_LIBRARY_PORT)
 
 
+def register_tool() -> bool:
+    """Also in a demo that is older than its courses; says whether there was none."""
+    provider = Provider.objects.get(slug=PROVIDER)
+    known = {"client_id": course_tool_facts.CLIENT_ID, "deployment_id": course_tool_facts.DEPLOYMENT_ID}
+    return Tool.objects.get_or_create(provider=provider, defaults=known | _tool_addresses())[1]
+
+
+def _tool_addresses() -> dict[str, Any]:
+    def at(path: str) -> str:
+        return f"{settings.SANDBOX_PLATFORM_URL}{path}"
+
+    return {
+        "login_url": at(course_tool_facts.LOGIN),
+        "launch_url": at(course_tool_facts.LAUNCH),
+        "redirect_uris": [at(course_tool_facts.LAUNCH), at(course_tool_facts.DEEP_LINKING)],
+        "deep_linking_url": at(course_tool_facts.DEEP_LINKING),
+        "keyset_url": at(course_tool_facts.KEYSET),
+    }
+
+
+def describe_courses() -> None:
+    """In a demo that is older than the descriptions: where nobody has written any."""
+    told = {row["code"]: _description(row) for row in rows("courses")}
+    bare = Course.objects.filter(provider__slug=PROVIDER, description_nl="", description_fr="", description_en="")
+    courses = list(bare.filter(code__in=told))
+    for course in courses:
+        for name, value in told[course.code].items():
+            setattr(course, name, value)
+    Course.objects.bulk_update(courses, ["description_nl", "description_fr", "description_en", "launch_custom"])
+
+
+def _description(row: Row) -> dict[str, Any]:
+    described = {f"description_{language}": row[f"description_{language}"] for language in ("nl", "fr", "en")}
+    return {**described, "launch_custom": {"course": row["code"]}}
+
+
 def make_courses(programme: Programme) -> None:
-    """The titles for the next rotation are known, and not on offer."""
+    """Those of the next rotation are planned."""
     areas = [
         Area(slug=row["slug"], name_nl=row["nl"], name_fr=row["fr"], name_en=row["en"], position=position)
         for position, row in enumerate(rows("areas"), start=1)
@@ -114,8 +167,8 @@ def make_courses(programme: Programme) -> None:
     known = {area.slug: area for area in Area.objects.bulk_create(areas)}
     courses = {row["code"]: _course(row, known, programme.provider) for row in rows("courses")}
     Course.objects.bulk_create(courses.values())
-    listings = (_listing(row, courses[row["code"]], programme) for row in rows("courses"))
-    Listing.objects.bulk_create(listing for listing in listings if listing)
+    Listing.objects.bulk_create(_listing(row, courses[row["code"]], programme) for row in rows("courses"))
+    Synonym.objects.bulk_create(Synonym(words=words) for words in SYNONYMS)
 
 
 def _course(row: Row, areas: Mapping[str, Area], provider: Provider) -> Course:
@@ -128,25 +181,21 @@ def _course(row: Row, areas: Mapping[str, Area], provider: Provider) -> Course:
         language=row["language"],
         level=row["level"],
         hours=int(row["hours"]),
+        **_description(row),
     )
 
 
-def _listing(row: Row, course: Course, programme: Programme) -> Listing | None:
+def _listing(row: Row, course: Course, programme: Programme) -> Listing:
     role, _, month = row["role"].partition(":")
-    if role == "core":
-        return Listing(
-            programme=programme,
-            course=course,
-            offered_from=programme.opens_on,
-            offered_until=programme.opens_on + relativedelta(months=MONTHS_OPEN + 1, days=14)
-            if row["code"] in LEAVING
-            else None,
-        )
     if role == "module":
         # The modules' months are those of 2019; the first one is that of the opening.
-        since = programme.opens_on + relativedelta(months=int(month[-2:]) - 7)
-        return _module(programme, course, since)
-    return None
+        return _module(programme, course, programme.opens_on + relativedelta(months=int(month[-2:]) - 7))
+    rotation = programme.opens_on + relativedelta(months=ROTATION_MONTHS)
+    if role == "next":
+        return Listing(programme=programme, course=course, offered_from=rotation)
+    ends = dict.fromkeys(LEAVING, programme.opens_on + relativedelta(months=MONTHS_OPEN + 1, days=14))
+    until = (ends | dict.fromkeys(REPLACED, rotation)).get(row["code"])
+    return Listing(programme=programme, course=course, offered_from=programme.opens_on, offered_until=until)
 
 
 def _module(programme: Programme, course: Course, since: date) -> Listing:

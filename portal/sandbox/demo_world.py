@@ -13,7 +13,7 @@ from catalog.models import Programme
 from enrollment import cap
 from enrollment.cap_plan import Plan
 from libraries.models import Institution, StaffRole, User
-from portal.sandbox import demo_catalog, demo_people
+from portal.sandbox import demo_catalog, demo_courses, demo_people
 from portal.sandbox.accounts import DEMO_ACCOUNTS, DemoAccount
 from portal.sandbox.only import refuse_outside_the_sandbox
 
@@ -30,10 +30,19 @@ def load(*, now: datetime) -> bool:
     if made:
         _make(now)
     demo_catalog.find_outside_world()
+    _add_courses(now)
     demo_catalog.keep_a_module_on_offer(timezone.localdate(now))
     if made:
         demo_people.open_accounts(now=now)
     return made
+
+
+@transaction.atomic
+def _add_courses(now: datetime) -> None:
+    """How courses are started, and who has: also in a demo that an earlier version made."""
+    if demo_catalog.register_tool():
+        demo_catalog.describe_courses()
+        demo_courses.populate(Programme.objects.get(slug=demo_catalog.PROGRAMME), now=now)
 
 
 @transaction.atomic

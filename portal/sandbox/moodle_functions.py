@@ -126,6 +126,17 @@ def get_courses_by_field(site: Site, values: Values) -> object:
     return {"courses": [_course(course) for course in found], "warnings": []}
 
 
+def get_courses(site: Site, values: Values) -> object:
+    """The site itself is the first of them."""
+    front = {"id": 1, "idnumber": "", "shortname": "front", "fullname": "The site", "format": "site", "visible": 1}
+    return [front, *(_listed_course(course) for course in site.courses.values())]
+
+
+def _listed_course(course: Course) -> dict[str, object]:
+    told = {"fullname": course.fullname or course.shortname, "summary": course.summary, "summaryformat": 1}
+    return {**_course(course), **told, "format": "topics", "lang": course.lang, "visible": course.visible}
+
+
 def get_users_courses(site: Site, values: Values) -> object:
     user = int(values["userid"])
     active = [each for each in site.enrolments.values() if each.user == user and each.is_active]
@@ -177,6 +188,7 @@ def _listed(values: Values, name: str) -> Sequence[Any]:
 
 
 FUNCTIONS: Mapping[str, Callable[[Site, Values], object]] = {
+    "core_course_get_courses": get_courses,
     "core_course_get_courses_by_field": get_courses_by_field,
     "core_enrol_get_users_courses": get_users_courses,
     "core_user_create_users": create_users,

@@ -36,6 +36,10 @@ class Course:
     idnumber: str
     shortname: str
     is_open: bool = True  # somebody can be enrolled by hand
+    fullname: str = ""
+    summary: str = ""
+    lang: str = ""
+    visible: int = 1
 
 
 @dataclass

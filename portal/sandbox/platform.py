@@ -1,9 +1,10 @@
-"""A stand-in for the training company's platform: a real SCIM server, a page for people, switches for faults.
+"""A stand-in for the training company's platform: a real SCIM server, courses, a page for people, switches for faults.
 
     python -m portal.sandbox.platform --port 8300 --state accounts.jsonl --token …
 
-On the loopback address only. The API (/v2) wants the token; the page and /state.json show the accounts to
-whoever sits at this machine. Nothing is logged: requests carry names and email addresses.
+On the loopback address only. The API (/v2) wants the token; the courses (/courses/) want a start from the portal at
+SITE_URL; the page and /state.json show the accounts to whoever sits at this machine. Nothing is logged: requests carry
+names and email addresses.
 """
 
 import argparse
@@ -16,8 +17,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from email.message import Message
 from functools import cache
 from http import HTTPStatus
+from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import TCPServer
@@ -31,6 +34,8 @@ from scim2_server.service import ScimService
 from scim2_server.testserver.application import BearerTokenApplication
 from scim2_server.utils import load_default_provider
 
+from portal.sandbox.course_tool import CourseTool
+from portal.sandbox.course_tool_adapters import Asked
 from portal.sandbox.platform_accounts import KeptAccounts
 from portal.sandbox.platform_faults import Calls, Faults, Kind
 from portal.sandbox.platform_notices import Notices
@@ -68,6 +73,7 @@ class Platform:
         service = ScimService(provider)
         models = {str(kind.name): service.get_model(kind) for kind in provider.resource_types}
         self.storage = KeptAccounts(state, models)
+        self.folder = state.parent
         self.application = Application(self.storage, provider, service, bearer_tokens=[token])
         self.faults = Faults()
         self.calls = Calls()
@@ -122,6 +128,11 @@ class Platform:
         if self.application.serve(request).status >= HTTPStatus.BAD_REQUEST:
             raise ValueError("the account could not be changed")
 
+    def has_open_account(self, external_id: str) -> bool:
+        with self.storage.lock:
+            users = [resource for resource in self.storage.resources if _is_user(resource)]
+            return any(getattr(u, "external_id", None) == external_id and getattr(u, "active", 1) for u in users)
+
     def accounts(self) -> list[dict[str, object]]:
         """Newest first."""
         with self.storage.lock:
@@ -151,6 +162,8 @@ class Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         if path == "/v2" or path.startswith("/v2/"):
             return self._scim(path, body)
+        if path.startswith("/courses/") and self.server.courses:
+            return self._course(self.server.courses, path, body)
         wishes = {"/faults": self._faults, "/notices": self.server.platform.act}
         wish = wishes.get(path) if self.command == "POST" else None
         self._reply(self._grant(wish, body) if wish else self._look(path))
@@ -179,6 +192,20 @@ class Handler(BaseHTTPRequestHandler):
             return
         content = b"" if response.body is None else json.dumps(response.body).encode()
         self._send(response.status, dict(response.headers), content)
+
+    def _course(self, courses: CourseTool, path: str, body: bytes) -> None:
+        query = body if self.command == "POST" else urlsplit(self.path).query.encode()
+        pairs = parse_qsl(query.decode(errors="replace"), keep_blank_values=True)
+        lists: dict[str, list[str]] = {}
+        for name, value in pairs:
+            lists.setdefault(name, []).append(value)
+        asked = Asked(self.command, path, dict(pairs), lists, _cookies(self.headers), self.headers.get("Origin"))
+        answer = courses.answer(asked)
+        headers = {**SAFE_HEADERS, "Content-Type": answer.content_type}
+        if answer.sends_to:
+            policy = SAFE_HEADERS["Content-Security-Policy"]
+            headers["Content-Security-Policy"] = policy.replace("form-action", f"form-action {answer.sends_to}")
+        self._send(answer.status, headers, answer.content.encode(), *answer.headers)
 
     def _look(self, path: str) -> Reply:
         platform = self.server.platform
@@ -221,9 +248,9 @@ class Handler(BaseHTTPRequestHandler):
             headers["Location"] = "/"
         self._send(status, headers, content)
 
-    def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
+    def _send(self, status: int, headers: dict[str, str], content: bytes, *more: tuple[str, str]) -> None:
         self.send_response(status)
-        for name, value in headers.items():
+        for name, value in (*headers.items(), *more):
             self.send_header(name, value)
         if status != HTTPStatus.NO_CONTENT:
             self.send_header("Content-Length", str(len(content)))
@@ -235,17 +262,25 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class PlatformServer(ThreadingHTTPServer):
-    """One thread a connection; `stop` also ends the connections that are kept alive."""
+    """One thread a connection; `stop` also ends the connections that are kept alive.
+
+    Without a portal (`site`) there are no courses.
+    """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, platform: Platform) -> None:
+    def __init__(self, port: int, platform: Platform, site: str | None = None) -> None:
         super().__init__(("127.0.0.1", port), Handler)
         self.platform = platform
         self.address = f"http://127.0.0.1:{self.server_port}"
+        self.courses = self._courses(site) if site else None
         self.connections: set[socket.socket] = set()
         self._connections_lock = threading.Lock()
+
+    def _courses(self, site: str) -> CourseTool:
+        known = self.platform.has_open_account
+        return CourseTool(site=site, address=self.address, folder=self.platform.folder, knows=known)
 
     def server_bind(self) -> None:
         TCPServer.server_bind(self)  # HTTPServer's own asks the network for this machine's name
@@ -301,9 +336,16 @@ def _seen(resource: Resource[Any]) -> dict[str, object]:
     }
 
 
-def _listening(port: int, platform: Platform) -> PlatformServer:
+def _cookies(headers: Message) -> dict[str, str]:
     try:
-        return PlatformServer(port, platform)
+        return {name: morsel.value for name, morsel in SimpleCookie(headers.get("Cookie", "")).items()}
+    except CookieError:
+        return {}
+
+
+def _listening(port: int, platform: Platform, site: str | None) -> PlatformServer:
+    try:
+        return PlatformServer(port, platform, site)
     except OSError as error:
         raise SystemExit(f"Training platform: port {port} cannot be used: {error.strerror}") from None
 
@@ -321,8 +363,9 @@ def main() -> None:
     if not options.token:
         parser.error("--token or SANDBOX_PLATFORM_TOKEN is needed")
     signal.signal(signal.SIGTERM, _end)
-    notices = Notices.of(os.environ.get("SITE_URL"), os.environ.get("SANDBOX_WEBHOOK_SECRET"))
-    server = _listening(options.port, Platform(options.state, options.token, notices))
+    site = os.environ.get("SITE_URL")
+    notices = Notices.of(site, os.environ.get("SANDBOX_WEBHOOK_SECRET"))
+    server = _listening(options.port, Platform(options.state, options.token, notices), site)
     print(f"Training platform on {server.address}/", flush=True)
     with suppress(KeyboardInterrupt):
         server.serve_forever()

@@ -15,33 +15,41 @@ for (const form of document.querySelectorAll("form[method='post']")) {
 }
 addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
 
-// Filters: new results as soon as a choice is made or typing pauses, without leaving the page.
+// Filters: new results and counts as soon as a choice is made or typing pauses, without leaving the page.
 const filters = document.querySelector("form[data-filters]");
 if (filters) {
   let pause;
-  let latest = 0;
+  let latest = new AbortController();
   const refresh = async () => {
-    const number = ++latest;
-    const query = new URLSearchParams([...new FormData(filters)].filter(([, value]) => value));
-    const address = `${filters.action.split("?")[0]}?${query}`;
+    clearTimeout(pause);
+    latest.abort();
+    const asked = latest = new AbortController();
+    const query = new URLSearchParams([...new FormData(filters)].filter(([, value]) => value.trim()));
+    const address = filters.action.split("?")[0] + (`${query}` && `?${query}`);
     try {
-      const answer = await fetch(address, { headers: { Accept: "text/html" } });
+      const answer = await fetch(address, { headers: { Accept: "text/html" }, signal: asked.signal });
       if (!answer.ok) throw new Error(answer.statusText);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (number !== latest) return;
+      if (asked !== latest) return;
       for (const id of ["count", "results"]) document.getElementById(id).replaceChildren(...page.getElementById(id).childNodes);
+      for (const select of filters.querySelectorAll("select")) {
+        const { value } = select;
+        select.replaceChildren(...page.getElementById(select.id).childNodes);
+        select.value = value;
+      }
       document.querySelectorAll(".languages button").forEach((button, index) => {
         button.setAttribute("formaction", page.querySelectorAll(".languages button")[index].getAttribute("formaction"));
       });
-      history.replaceState(null, "", `${query}` ? address : filters.action);
+      history.replaceState(null, "", address);
     } catch {
-      if (number === latest) filters.submit();
+      if (asked === latest) filters.submit();
     }
   };
-  filters.addEventListener("change", () => { clearTimeout(pause); refresh(); });
+  filters.addEventListener("change", (event) => { if (event.target.type !== "search") refresh(); });
   filters.addEventListener("input", (event) => {
+    if (event.target.type !== "search") return;
     clearTimeout(pause);
-    if (event.target.type === "search") pause = setTimeout(refresh, 350);
+    pause = setTimeout(refresh, 250);
   });
   filters.addEventListener("submit", (event) => { event.preventDefault(); refresh(); });
 }

@@ -1,10 +1,15 @@
+import re
 from hashlib import sha256
+from io import BytesIO
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from catalog import cover_pictures
 from catalog.covers import COLORS, color_of, cover_svg
 
 
@@ -36,3 +41,24 @@ def test_nothing_of_the_course_is_written_into_its_cover(code: str, area: str) -
 
 def test_an_unknown_area_has_a_color_of_ours() -> None:
     assert color_of("an area of tomorrow") in COLORS.values()
+
+
+@pytest.mark.parametrize("area", COLORS)
+def test_picture_has_the_colors_of_the_cover(area: str) -> None:
+    picture = Image.open(BytesIO(cover_pictures.png(code="ST-1", area=area))).convert("RGB")
+    drawn = [bytes.fromhex(color) for color in re.findall(r'fill="#(\w{6})"', cover_svg(code="ST-1", area=area))]
+    colors: Any = picture.getcolors(1 << 20)
+    large = [color for count, color in colors if count > 20_000]
+    assert picture.size == (1200, 630)
+    assert len(large) >= 2
+    for color in large:
+        assert min(sum(abs(a - b) for a, b in zip(color, known, strict=True)) for known in drawn) <= 6
+
+
+def test_arcs_and_bows_are_followed() -> None:
+    quarter = cover_pictures._outline("M0 0h64a64 64 0 0 1-64 64z")
+    assert quarter[-1] == pytest.approx((0, 64))
+    assert all((x**2 + y**2) ** 0.5 == pytest.approx(64) for x, y in quarter[1:])
+    wave = cover_pictures._outline("M0 10q80 -20 160 0t160 0V20H0z")
+    assert (min(y for _x, y in wave), max(y for _x, y in wave[:-2])) == pytest.approx((0, 20))
+    assert wave[-2:] == [(320, 20), (0, 20)]

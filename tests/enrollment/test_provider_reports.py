@@ -207,8 +207,9 @@ def test_page_of_a_provider_is_told_with_one_query_each(provider: Provider, djan
 _MANY = """
 WITH people AS (
     INSERT INTO libraries_user (password, is_superuser, email, first_name, last_name, language, is_staff, is_active,
-        date_joined, address_proved_at)
-    SELECT '', false, n || '@many.test', '', '', 'nl', false, true, now(), now() FROM generate_series(1, %(count)s) n
+        date_joined, address_proved_at, wants_course_letters)
+    SELECT '', false, n || '@many.test', '', '', 'nl', false, true, now(), now(), false
+    FROM generate_series(1, %(count)s) n
     RETURNING id
 )
 INSERT INTO enrollment_provideraccount (user_id, provider_id, external_id, must_be_active, must_be_erased, turn_at,

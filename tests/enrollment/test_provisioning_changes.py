@@ -13,7 +13,7 @@ from catalog.provider import registry
 from catalog.provider.client import Access, Account, Person
 from catalog.provider.errors import Refused
 from enrollment import agreeing, ending
-from enrollment.models import Enrollment, Event, ProviderAccount
+from enrollment.models import CourseRun, Enrollment, Event, ProviderAccount
 from enrollment.outcomes import ERASED_WITHIN, LOOK_AGAIN, NOT_ERASED_YET
 from libraries.models import Institution, User
 from tests.accounts import ADA, BO, account_of, kinds_of, ready_letters, seated, settle, settle_all
@@ -244,6 +244,31 @@ def test_course_that_ends_is_a_change_on_that_day(taciturn: Taciturn, three: lis
     settle_all()
     assert agreeing.owe_changes(now=datetime(2026, 7, 9, 12, tzinfo=NOW.tzinfo)) == 0
     assert agreeing.owe_changes(now=datetime(2026, 7, 10, 12, tzinfo=NOW.tzinfo)) == 1
+
+
+def start_course(enrollment: Enrollment, code: str) -> None:
+    course = Course.objects.get(code=code)
+    told = {"enrollment": enrollment, "started_at": NOW, "last_started_at": NOW}
+    CourseRun.objects.create(user=enrollment.user, course=course, **told)
+
+
+def test_course_that_was_started_is_kept_as_long_as_the_programme_says(
+    taciturn: Taciturn, three: list[Enrollment]
+) -> None:
+    ada, programme = three[0], three[0].pool.programme
+    for code in ("c-begun", "c-saved"):
+        list_course(programme, code, until=date(2026, 6, 20))
+    list_course(programme, "c-on")
+    start_course(ada, "c-begun")
+    told = {}
+    for kept_days in (None, 5, 60):
+        Programme.objects.update(kept_days=kept_days)
+        task = agreeing.read(account_of(ada), now=NOW)
+        told[kept_days] = task.access and list(task.access.courses)
+    assert told == {None: ["c-begun", "c-on"], 5: ["c-on"], 60: ["c-begun", "c-on"]}
+    settle_all()
+    assert agreeing.owe_changes(now=NOW) == 0
+    assert agreeing.owe_changes(now=NOW + timedelta(days=60)) == 1
 
 
 # --- Erasing ---

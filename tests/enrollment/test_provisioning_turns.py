@@ -216,8 +216,8 @@ def test_lease_outlasts_a_wait_and_a_call() -> None:
 
 _PEOPLE = """
 INSERT INTO libraries_user (email, password, first_name, last_name, language, is_staff, is_active, is_superuser,
-                            date_joined, address_proved_at)
-SELECT 'p' || n || '@example.test', '', 'P', 'P', 'nl', false, true, false, now(), now()
+                            date_joined, address_proved_at, wants_course_letters)
+SELECT 'p' || n || '@example.test', '', 'P', 'P', 'nl', false, true, false, now(), now(), false
 FROM generate_series(1, %(count)s) AS n
 """
 _ACCOUNTS = """

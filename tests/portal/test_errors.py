@@ -71,7 +71,7 @@ def test_error_is_told_in_the_language_of_the_address(client: Client, address: s
 
 def test_a_form_from_elsewhere_is_refused_kindly() -> None:
     client = Client(enforce_csrf_checks=True)
-    response = client.post("/language/", {"language": "fr"})
+    response = client.post("/fr/join/", {"email": "ada@example.test"})
     assert response.status_code == 403
     assert '<form class="languages"' in response.content.decode()
 

@@ -62,6 +62,13 @@ def test_language_is_switched_on_the_page_itself(client: Client, path: str, lang
     assert client.get(there).status_code == 200
 
 
+def test_language_is_switched_without_a_token() -> None:
+    """With one, no page could be the same for everybody."""
+    client = Client(enforce_csrf_checks=True)
+    assert client.post("/language/?next=/fr/help/", {"language": "fr"})["Location"] == "/fr/help/"
+    assert client.cookies[COOKIE].value == "fr"
+
+
 def test_switching_leads_nowhere_else(client: Client) -> None:
     response = client.post("/language/?next=https://evil.example/", {"language": "fr"})
     assert not response["Location"].startswith("https://evil.example")

@@ -58,6 +58,11 @@ def pages_of(scene: Scene) -> list[str]:
         reverse("admin:catalog_provider_test", args=[scene.programme.provider_id]),
         *(reverse(f"admin:catalog_tool_{page}", args=[Tool.objects.get().pk]) for page in ("change", "test")),
         reverse("admin:catalog_programme_change", args=[scene.programme.pk]),
+        *(
+            reverse(f"admin:catalog_programme_{page}", args=[scene.programme.pk])
+            for page in ("rotation", "replace", "module")
+        ),
+        reverse("admin:catalog_course_import"),
         reverse("admin:enrollment_enrollment_disputes"),
         reverse("admin:enrollment_enrollment_priorities"),
         reverse("admin:enrollment_enrollment_change", args=[scene.ada.pk]),

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from catalog.provider import moodle_courses
-from catalog.provider.client import Access, Account, Connection, Person
+from catalog.provider.client import Access, Account, Connection, ListedCourse, Person
 from catalog.provider.errors import CODES, ProviderError, Refused, Unclear, Unreachable
 from catalog.provider.exchange import new_session
 from catalog.provider.moodle import FUNCTIONS, MoodleClient
@@ -338,7 +338,7 @@ def test_trial_says_which_functions_the_service_lacks(moodle_client: MoodleClien
 
 
 def test_sandbox_knows_all_functions_that_the_portal_calls(moodle: RunningMoodle) -> None:
-    assert moodle.server.platform.functions == set(FUNCTIONS)
+    assert moodle.server.platform.functions == {*FUNCTIONS, "core_course_get_courses"}
 
 
 def test_sandbox_keeps_its_state_over_a_kill(moodle: RunningMoodle, moodle_client: MoodleClient, ada: Person) -> None:
@@ -351,3 +351,27 @@ def test_sandbox_keeps_its_state_over_a_kill(moodle: RunningMoodle, moodle_clien
     with running_moodle(Path(journal)) as again, new_session() as session:
         assert (again.accounts(), again.enrolments()) == (before, enrolments)
         assert MoodleClient(connection_to(again), session).find(ada.external_id) == account
+
+
+# --- The list of courses ---
+
+
+def test_courses_are_listed_without_the_site_and_what_is_hidden() -> None:
+    front = {"id": 1, "shortname": "front", "fullname": "Site", "format": "site"}
+    told = {"id": 7, "idnumber": "ST-1", "shortname": "x", "fullname": "Word &amp; meer", "lang": "nl_kids"}
+    hidden = {"id": 8, "shortname": "hidden", "fullname": "Hidden", "visible": 0}
+    bare = {"id": 9, "shortname": "bare", "fullname": "Bare", "summary": "<p>One</p><ul><li>two <b>three</b></li></ul>"}
+    with odd_server(telling([front, told, hidden, bare])) as odd:
+        assert to_odd(odd.base_url).courses() == [
+            ListedCourse("ST-1", "Word & meer", "nl", None),
+            ListedCourse("bare", "Bare", None, "One\ntwo three"),
+        ]
+
+
+@pytest.mark.parametrize("document", [{}, [{"fullname": "no id"}], ["x"], "x"])
+def test_list_of_courses_that_is_none_is_not_understood(document: object) -> None:
+    assert failing(telling(document), "courses").code == "bad_answer"
+
+
+def test_list_of_courses_that_the_token_may_not_see_is_refused() -> None:
+    assert failing(exception("accessexception"), "courses").code == "not_allowed"

@@ -134,3 +134,9 @@ def test_answer_that_makes_no_sense_is_a_failed_read_and_an_unclear_write(ada: P
         with pytest.raises(Unclear) as unclear:
             client.create(ada)
     assert (unreachable.value.code, unclear.value.code) == ("bad_answer", "bad_answer")
+
+
+def test_scim_knows_no_courses() -> None:
+    client = ScimClient(Connection("http://127.0.0.1:9/v2", "token"), new_session())
+    with pytest.raises(Refused, match="not_supported"):
+        client.courses()

@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from catalog.models import Provider, Tool
+from catalog.models import Programme, Provider, Tool
 from enrollment import erasing, stuck
 from enrollment.models import (
     Difference,
@@ -57,6 +57,7 @@ def addresses() -> Iterator[str]:
     """Every page of every list and of every row there is, whoever it belongs to, and the pages beside them."""
     yield from (reverse("admin:index"), reverse("admin:enrollment_enrollment_disputes"))
     yield reverse("admin:enrollment_enrollment_desk")
+    yield reverse("admin:catalog_course_import")
     yield from (reverse("admin:libraries_roster_upload"), reverse("admin:jsi18n"), reverse("admin:password_change"))
     for label in ("catalog", "enrollment", "libraries"):
         yield reverse("admin:app_list", args=[label])
@@ -76,6 +77,8 @@ def addresses() -> Iterator[str]:
         yield reverse("admin:catalog_tool_test", args=[pk])
     for pk in Reconciliation.objects.values_list("pk", flat=True):
         yield from (reverse("admin:enrollment_reconciliation_decide", args=[pk, what]) for what in DECISIONS)
+    for pk in Programme.objects.values_list("pk", flat=True):
+        yield from (reverse(f"admin:catalog_programme_{page}", args=[pk]) for page in ("rotation", "replace", "module"))
     for pool in SeatPool.objects.all():
         yield from (reverse(f"admin:enrollment_seatpool_{page}", args=[pool.pk]) for page in ("cap", "close", "reopen"))
     for pk in ProviderAccount.objects.values_list("pk", flat=True):

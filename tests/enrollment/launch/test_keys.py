@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import threading
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import jwt
@@ -153,6 +154,15 @@ def test_without_the_secret_from_before_another_key_is_made(
     assert (signer(NOW + 9 * HOUR), kids(NOW + 48 * HOUR)) == (made, [made])
 
 
+def test_key_that_is_not_published_any_more_signs_nothing() -> None:
+    """Although it is the only one that can be opened."""
+    old, new = signer(NOW), keys.rotate(now=NOW)
+    SigningKey.objects.filter(pk=new.pk).update(sealed="garbled")
+    soon, later = NOW + 5 * HOUR, NOW + 48 * HOUR
+    assert signer(soon) == old
+    assert signer(later) not in (old, new.kid)
+
+
 def test_new_key_signs_at_once_where_none_can_be_opened(settings: LazySettings) -> None:
     lost = signer(NOW)
     settings.SECRET_KEY = "another-secret-0123456789-0123456789-0123456789-0123456789"
@@ -201,13 +211,14 @@ def test_sweep_forgets_dead_keys_and_old_starts(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_first_signatures_one_makes_the_key() -> None:
-    signers: list[str] = []
+@pytest.mark.parametrize("ask", [kids, lambda now: [signer(now)]], ids=["for keys", "for a signature"])
+def test_of_many_who_ask_first_one_makes_the_key(ask: Callable[[datetime], list[str]]) -> None:
+    found: list[str] = []
     together = threading.Barrier(4)
 
     def work() -> None:
         together.wait()
-        signers.append(jwt.get_unverified_header(keys.sign({"iat": 1}, now=NOW))["kid"])
+        found.extend(ask(NOW))
         connection.close()
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -215,4 +226,4 @@ def test_of_many_first_signatures_one_makes_the_key() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert signers == [SigningKey.objects.get().kid] * 4
+    assert found == [SigningKey.objects.get().kid] * 4

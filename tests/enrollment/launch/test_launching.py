@@ -53,7 +53,10 @@ def test_tool_learns_who_starts_which_course(
             "return_url": "http://testserver/fr/courses/spaans-voor-beginners/",
         },
         "https://purl.imsglobal.org/spec/lti-ags/claim/endpoint": {
-            "scope": ["https://purl.imsglobal.org/spec/lti-ags/scope/score"],
+            "scope": [
+                "https://purl.imsglobal.org/spec/lti-ags/scope/lineitem.readonly",
+                "https://purl.imsglobal.org/spec/lti-ags/scope/score",
+            ],
             "lineitem": addresses.line_item(course.pk),
         },
     }
@@ -241,3 +244,11 @@ def test_pages_of_an_answer_are_not_kept_and_lead_to_the_tool_alone(
     assert policy["default-src"] == "'self'"
     assert "no-store" in page["Cache-Control"]
     assert posted_by(page)[0] == "https://tool.test/launch"
+
+
+def test_page_of_an_answer_is_in_the_language_it_began_in(signed_in: Client, course: Course, tool: Tool) -> None:
+    """There is one address for all languages; without a start that is known, what the visitor chose counts."""
+    asked = asked_of(begin(signed_in, course, "fr"), tool)
+    signed_in.cookies["language"] = "en"
+    assert '<html lang="en">' in ask(signed_in, asked | {"lti_message_hint": "unknown"}).content.decode()
+    assert '<html lang="fr">' in ask(signed_in, asked).content.decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,11 +15,12 @@ from allauth.mfa.models import Authenticator
 from django.conf import LazySettings
 from django.core.management import call_command
 from django.db import transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Min, OuterRef, Q, QuerySet, Subquery
 from pytest_django import DjangoDbBlocker
 
-from catalog.models import Course, Listing
-from enrollment.models import CapChange, Enrollment, Event, Letter, ProviderAccount, SeatPool, Share
+from catalog.models import Course, Listing, Tool
+from enrollment import finishing
+from enrollment.models import CapChange, CourseRun, Enrollment, Event, Letter, ProviderAccount, SeatPool, Share
 from enrollment.reports.audit import audit
 from enrollment.reports.offer import on_offer
 from libraries import membership, scoping
@@ -26,6 +28,7 @@ from libraries.cards.checks import Outcome, Question
 from libraries.models import Card, Institution, Library, LibrarySystem, User
 from portal.sandbox import demo_catalog, demo_world
 from portal.sandbox.accounts import DEMO_ACCOUNTS, DEMO_CARDS
+from portal.sandbox.course_tool_facts import CLIENT_ID, DEEP_LINKING, DEPLOYMENT_ID, KEYSET, LAUNCH, LOGIN
 from portal.sandbox.library_cards import TO_TRY, Condition, cards_of
 from tests.platform_server import RunningPlatform, running_platform
 
@@ -93,8 +96,9 @@ def test_platform_has_an_account_for_everybody_with_a_place(world: RunningPlatfo
 
 
 def test_history_of_each_is_in_order_and_ends_where_it_stands(pool: SeatPool) -> None:
+    learned = {Event.Kind.COURSE_STARTED, Event.Kind.COURSE_FINISHED}
     last = {
-        "seated": {Event.Kind.ACCOUNT_OPENED},
+        "seated": {Event.Kind.ACCOUNT_OPENED, *learned},
         "held": {Event.Kind.SEAT_HELD},
         "waiting": {Event.Kind.QUEUED},
         "ended": {Event.Kind.ACCOUNT_CLOSED, Event.Kind.SEAT_ENDED},
@@ -131,8 +135,25 @@ def test_thirty_titles_and_this_months_module_are_on_offer(pool: SeatPool) -> No
         "ST-1005",
         "ST-6001",
     }
-    assert Course.objects.filter(listings=None).count() == 6
+    assert not Course.objects.filter(listings=None).exists()
     assert (Institution.objects.count(), Library.objects.count()) == (9, 27)
+
+
+def test_next_rotation_is_planned_and_keeps_the_number_of_titles(pool: SeatPool) -> None:
+    coming = Listing.objects.filter(offered_from__gt=TODAY.date(), role="core")
+    [day] = set(coming.values_list("offered_from", flat=True))
+    assert (day.isoformat(), coming.count()) == ("2027-01-01", 6)
+    assert Listing.objects.filter(offered_until=day, role="core").count() == 4
+    assert Listing.objects.on_offer(day).filter(role="core").count() == pool.programme.core_titles == 30
+
+
+def test_every_course_is_described_in_three_languages(pool: SeatPool) -> None:
+    told = list(Course.objects.values_list("description_nl", "description_fr", "description_en"))
+    assert len(told) == 42
+    assert len({text for texts in told for text in texts}) == 3 * 42
+    for nl, fr, en in told:
+        assert min(len(nl), len(fr), len(en)) > 60
+        assert not re.search(r"(?<!\u00a0)[:;?!»]|«(?!\u00a0)", fr)
 
 
 def test_module_of_the_month_comes_round_in_an_old_demo(pool: SeatPool) -> None:
@@ -141,6 +162,79 @@ def test_module_of_the_month_comes_round_in_an_old_demo(pool: SeatPool) -> None:
     demo_catalog.keep_a_module_on_offer(later)
     listing = Listing.objects.on_offer(later).get(role="module")
     assert (listing.course.code, listing.offered_from.isoformat()) == ("ST-9001", "2027-03-01")
+
+
+# --- What people do with their places ---
+
+
+def test_some_have_saved_some_started_and_some_finished_a_course(pool: SeatPool) -> None:
+    runs = CourseRun.objects.all()
+    assert 900 < runs.started().count() < 1600
+    assert 250 < runs.finished().count() < 600
+    assert 50 < runs.filter(started_at=None, saved_at__isnull=False).count() < 150
+    under_way = runs.filter(activity="InProgress")
+    assert not under_way.exclude(progress__gte=0.25, progress__lte=0.8).exists()
+    assert under_way.count() > 300
+    assert runs.values("course").distinct().count() == 30
+
+
+def test_courses_were_started_with_an_open_account_and_in_order(pool: SeatPool) -> None:
+    runs = CourseRun.objects.started()
+    opened = Event.objects.filter(kind="account_opened", enrollment_id=OuterRef("enrollment_id")).values("at")
+    assert not runs.alias(opened=Subquery(opened)).exclude(started_at__gt=F("opened")).exists()
+    assert not runs.exclude(enrollment__user=F("user"), enrollment__state="seated").exists()
+    assert not runs.filter(last_started_at__lt=F("started_at")).exists()
+    for name in ("last_started_at", "told_at", "completed_at"):
+        assert not runs.filter(Q(**{f"{name}__gt": TODAY}) | Q(**{f"{name}__lt": F("started_at")})).exists()
+    assert not runs.alias(first=Min("enrollment__course_runs__started_at")).exclude(enrollment__used_at=F("first"))
+
+
+def test_events_and_letters_tell_of_every_course(pool: SeatPool) -> None:
+    runs = CourseRun.objects.all()
+    for kind, told in (("course_started", runs.started()), ("course_finished", runs.finished())):
+        events = Event.objects.filter(kind=kind).values_list("enrollment_id", "new_value")
+        assert sorted(events) == sorted(told.values_list("enrollment_id", "course_id"))
+    assert Event.objects.filter(kind="started").count() == Enrollment.objects.exclude(used_at=None).count()
+    letters = Letter.objects.filter(kind="course_finished", sent_at=F("course_run__completed_at"))
+    wished = runs.finished().filter(user__wants_course_letters=True)
+    assert set(letters.values_list("course_run", flat=True)) == set(wished.values_list("pk", flat=True))
+    assert 80 < wished.count() < runs.finished().count()
+    codes = set(runs.finished().values_list("certificate_code", flat=True))
+    assert codes == {finishing.code_in(code or "") for code in codes}
+
+
+def test_courses_are_started_at_the_platform(world: RunningPlatform, pool: SeatPool) -> None:
+    tool = pool.programme.provider.tool
+    assert (tool.client_id, tool.deployment_id, tool.is_on) == (CLIENT_ID, DEPLOYMENT_ID, True)
+    address = world.server.address
+    assert tool.redirect_uris == [f"{address}{LAUNCH}", f"{address}{DEEP_LINKING}"]
+    assert {tool.login_url, tool.launch_url, tool.deep_linking_url, tool.keyset_url} == {
+        f"{address}{path}" for path in (LOGIN, LAUNCH, DEEP_LINKING, KEYSET)
+    }
+    assert all(custom == {"course": code} for code, custom in Course.objects.values_list("code", "launch_custom"))
+
+
+def test_demo_of_an_earlier_version_gets_its_courses(pool: SeatPool) -> None:
+    """Nobody had started one, nobody had described one, and there was no tool."""
+    before = {(run.user.email, run.course.code, run.progress) for run in runs_of_all()}
+    Letter.objects.exclude(course_run=None).delete()
+    CourseRun.objects.all().delete()
+    Enrollment.objects.update(used_at=None)
+    Tool.objects.all().delete()
+    Course.objects.update(description_nl="", description_fr="", description_en="", launch_custom={})
+    Course.objects.filter(code="ST-1001").update(description_nl="Van Mo")
+    assert not demo_world.load(now=TODAY)
+    assert Tool.objects.get().client_id == CLIENT_ID
+    assert {(run.user.email, run.course.code, run.progress) for run in runs_of_all()} == before
+    assert Course.objects.get(code="ST-1001").description_en == ""
+    assert Course.objects.filter(description_en="").count() == 1
+    count = CourseRun.objects.count()
+    demo_world.load(now=TODAY + timedelta(days=1))
+    assert (CourseRun.objects.count(), Tool.objects.count()) == (count, 1)
+
+
+def runs_of_all() -> QuerySet[CourseRun]:
+    return CourseRun.objects.select_related("user", "course")
 
 
 def test_staff_can_sign_in_and_do_their_work(pool: SeatPool) -> None:
@@ -199,6 +293,7 @@ def test_platform_and_library_system_are_found_where_they_are_now(pool: SeatPool
     pool.programme.provider.refresh_from_db()
     provider = pool.programme.provider
     assert (provider.base_url, provider.start_url) == ("http://127.0.0.1:8/v2", "http://127.0.0.1:8")
+    assert Tool.objects.get().redirect_uris == [f"http://127.0.0.1:8{LAUNCH}", f"http://127.0.0.1:8{DEEP_LINKING}"]
 
 
 def test_load_demo_shows_accounts_and_cards(world: RunningPlatform, db: None) -> None:

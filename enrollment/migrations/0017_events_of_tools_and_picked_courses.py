@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("catalog", "0007_courses_to_start"),
-        ("enrollment", "0015_tokens_of_tools"),
+        ("enrollment", "0016_course_leaves_once"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

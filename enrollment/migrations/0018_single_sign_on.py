@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("allauth_idp_oidc", "0003_client_allow_uri_wildcards"),
         ("catalog", "0007_courses_to_start"),
-        ("enrollment", "0016_events_of_tools_and_picked_courses"),
+        ("enrollment", "0017_events_of_tools_and_picked_courses"),
     ]
 
     operations = [

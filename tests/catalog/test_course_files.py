@@ -1,0 +1,216 @@
+"""A provider's list of courses as people save it, and as nobody should."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import openpyxl
+import pytest
+
+from catalog import course_files
+from catalog.course_files import Contents, FileRefused, Row
+
+HEADER = "code;title;area;language;level;hours"
+
+
+def read(text: str | bytes, encoding: str = "utf-8") -> Contents:
+    return course_files.read(io.BytesIO(text if isinstance(text, bytes) else text.encode(encoding)))
+
+
+def refusal(data: str | bytes) -> FileRefused:
+    with pytest.raises(FileRefused) as refused:
+        read(data)
+    return refused.value
+
+
+def workbook(*rows: Sequence[Any]) -> bytes:
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    for row in rows:
+        book.active.append(list(row))
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+SPANISH = Row(2, "ST-1", "Spaans voor beginners", "languages", "nl", "A1", 20)
+
+
+def test_list_is_read_with_what_it_says() -> None:
+    contents = read(f"{HEADER}\nST-1;Spaans voor beginners;languages;nl;A1;20\n")
+    assert contents == Contents([SPANISH], [])
+
+
+@pytest.mark.parametrize("delimiter", [";", ",", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_usual_encodings_separators_and_line_ends_are_read(delimiter: str, encoding: str, ending: str) -> None:
+    text = ending.join(["Code;Intitulé;Domaine;Durée", "F-1;Français à l’école;Langues;8 h", ""])
+    contents = read(text.replace(";", delimiter), encoding)
+    assert contents.rows == [Row(2, "F-1", "Français à l’école", "Langues", hours=8)]
+
+
+def test_names_of_columns_languages_and_levels_are_understood_in_three_languages() -> None:
+    contents = read(
+        "Cursuscode;Titel;Thema;Taal;Niveau;Duur;Iets anders\n"
+        "1;Een;talen;Nederlands;Beginners;4,0;x\n"
+        "2;Twee;talen;français;gevorderd;10 uur;x\n"
+        "3;Drie;talen;English;b1;1;x\n"
+    )
+    said = [(row.language, row.level, row.hours) for row in contents.rows]
+    assert said == [("nl", "starter", 4), ("fr", "advanced", 10), ("en", "B1", 1)]
+
+
+def test_cell_may_hold_separators_quotes_and_lines() -> None:
+    contents = read('code;title;description\n1;"Word; ""en"" meer";"Eerst dit.\nDan dat."\n2;Twee;\n')
+    assert [(row.line, row.title, dict(row.descriptions)) for row in contents.rows] == [
+        (2, 'Word; "en" meer', {"": "Eerst dit.\nDan dat."}),
+        (4, "Twee", {}),
+    ]
+
+
+def test_workbook_is_read_like_a_csv_file() -> None:
+    data = workbook(HEADER.split(";"), ["ST-1", "Spaans voor beginners", "languages", "nl", "A1", 20], [], [1, 2.0])
+    assert read(data).rows == [SPANISH, Row(4, "1", "2")]
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        (";Title;languages;nl;A1;20", "no_code"),
+        ("1; ;languages;nl;A1;20", "no_title"),
+        ("1;Title;languages;de;A1;20", "language"),
+        ("1;Title;languages;nl;C9;20", "level"),
+        *(
+            (f"1;Title;languages;nl;A1;{hours}", "hours")
+            for hours in ("0", "1001", "1e309", "x", "2.5", "٣", "9" * 500)
+        ),
+        (f"{'c' * 51};Title;languages;nl;A1;20", "long_code"),
+        (f"1;{'t' * 201};languages;nl;A1;20", "long_title"),
+        *((f"1;{start}cmd|' /C calc'!A0;languages;nl;A1;20", "formula") for start in ("=", "+", "-", "@", " =")),
+        ("-1;Title;languages;nl;A1;20", "formula"),
+        ("1;Ti\x07tle;languages;nl;A1;20", "control"),
+        ("ST-1;Twice;languages;nl;A1;20", "duplicate"),
+    ],
+)
+def test_row_with_a_fault_is_left_out_with_its_line_and_the_others_are_read(row: str, fault: str) -> None:
+    contents = read(f"{HEADER}\nST-1;Spaans voor beginners;languages;nl;A1;20\n{row}\nST-2;Twee;;;;\n")
+    assert [each.code for each in contents.rows] == ["ST-1", "ST-2"]
+    assert contents.rejected == [(3, fault)]
+
+
+def test_short_and_long_rows_are_read_by_their_first_cells() -> None:
+    assert read("code;title;area\n1;Een\n2;Twee;x;y;z\n").rows == [Row(2, "1", "Een"), Row(3, "2", "Twee", "x")]
+
+
+@pytest.mark.parametrize(
+    ("address", "fault"),
+    [("https://x.example/1", None), ("http://x.example/1", "address"), ("javascript:alert(1)", "address")],
+)
+def test_address_of_a_course_begins_with_https(address: str, fault: str | None) -> None:
+    contents = read(f"code;title;url\n1;Een;{address}\n")
+    assert contents.rejected == ([(2, fault)] if fault else [])
+
+
+def test_formula_in_a_workbook_is_never_worked_out() -> None:
+    contents = read(workbook(["code", "title"], ["1", "=1+1"], ["2", '=HYPERLINK("http://x")'], ["3", "Drie"]))
+    assert [row.code for row in contents.rows] == ["3"]
+    assert contents.rejected == [(2, "formula"), (3, "formula")]
+
+
+def test_day_in_a_workbook_is_text() -> None:
+    assert read(workbook(["code", "title"], ["1", date(2027, 2, 28)])).rows[0].title.startswith("2027-02-28")
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", "empty"),
+        (b"\xef\xbb\xbf \r\n", "empty"),
+        (f"{HEADER}\n", "no_rows"),
+        ("name of nothing;x\n1;2\n", "columns"),
+        ("code;titel;title\n1;2;3\n", "twice"),
+        (b"GIF89a\0\0\0", "binary"),
+        (b"code;title\n1;\x81\x8d\x9d\n", "encoding"),
+        ('code;title\n1;"Een"x;\n', "quotes"),
+        ('code;title\n1;"Een\n2;Twee\n', "quotes"),
+        (b"PK\x03\x04 and no workbook", "workbook"),
+        (";".join(f"c{number}" for number in range(61)) + "\n", "too_many_columns"),
+        (b"code;title\n" + b"1;" + b"x" * 200_000 + b"\n", "quotes"),
+    ],
+)
+def test_file_that_is_no_list_is_refused_as_a_whole(data: str | bytes, code: str) -> None:
+    refused = refusal(data)
+    assert refused.code == code
+    assert "%(" not in refused.message
+
+
+def test_missing_columns_are_named() -> None:
+    assert refusal("titre;x\n1;2\n").names == ["code"]
+    assert refusal("area;x\n1;2\n").message.endswith("code, title.")
+
+
+def test_file_of_a_hundred_thousand_rows_is_refused() -> None:
+    rows = "".join(f"{number};Titel {number}\n" for number in range(100_000))
+    assert refusal(f"code;title\n{rows}").code == "too_many_rows"
+
+
+def test_file_that_is_too_big_is_not_read_further() -> None:
+    class Endless(io.BytesIO):
+        given = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            assert size is not None
+            assert size > 0
+            self.given += size
+            return b"x" * size
+
+    endless = Endless()
+    with pytest.raises(FileRefused, match="too_big"):
+        course_files.read(endless)
+    assert endless.given == course_files.MAX_BYTES + 1
+
+
+def with_part(data: bytes, name: str, content: bytes) -> bytes:
+    """The same workbook with one part more, or another."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        for part in old.infolist():
+            if part.filename != name:
+                new.writestr(part, old.read(part))
+        new.writestr(name, content)
+    return out.getvalue()
+
+
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+def test_workbook_that_is_huge_inside_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = with_part(workbook(["code", "title"]), "xl/media/zeros.bin", b"\0" * (course_files.MAX_UNPACKED + 1))
+    assert len(bomb) < 200_000
+    monkeypatch.setattr(zipfile.ZipFile, "open", None)  # nothing is read
+    assert refusal(bomb).code == "unpacked"
+
+
+def test_workbook_with_entities_is_refused() -> None:
+    laughs = b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><worksheet>&b;</worksheet>'
+    assert refusal(with_part(workbook(["code", "title"]), SHEET, laughs)).code == "workbook"
+
+
+@pytest.mark.parametrize("content", [b"", b"<worksheet", b"\xff\xfe", b"<worksheet xmlns='x'/>"])
+def test_workbook_with_a_broken_sheet_is_refused(content: bytes) -> None:
+    assert refusal(with_part(workbook(["code", "title"]), SHEET, content)).code in ("workbook", "columns")
+
+
+def test_workbook_with_its_last_row_far_down_is_read_no_further_than_allowed() -> None:
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    for row, column, value in ((1, 1, "code"), (1, 2, "title"), (1_048_576, 1, "1"), (1_048_576, 2, "Een")):
+        book.active.cell(row, column, value)
+    out = io.BytesIO()
+    book.save(out)
+    assert refusal(out.getvalue()).code == "too_many_rows"
