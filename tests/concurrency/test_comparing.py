@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 
+from catalog import reaching
 from catalog.models import Provider
 from catalog.provider.client import Account, Page
 from enrollment import reconciling, repairing
@@ -43,7 +44,7 @@ class Listing:
 def listing(monkeypatch: pytest.MonkeyPatch) -> Listing:
     make_provider()
     listing = Listing()
-    monkeypatch.setattr(reconciling, "_client", lambda run, secret_of, now: listing)
+    monkeypatch.setattr(reaching, "client_of", lambda *_, **__: listing)
     return listing
 
 

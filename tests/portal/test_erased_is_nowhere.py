@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.idp.oidc.models import Token
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from django.apps import apps
@@ -58,6 +59,7 @@ ERASED = {
     "enrollment_listedaccount": {"remote_id", "external_id", "email_hash", "name_hash"},
     "enrollment_difference": {"remote_id", "fields", "kind", "repair", "state"},
     "account_emailaddress": {"email"},
+    "allauth_idp_oidc_token": {"type", "hash", "data", "scopes"},
     "account_emailconfirmation": {"key"},
     "mfa_authenticator": {"type", "data"},
     "socialaccount_socialaccount": {"provider", "uid", "extra_data"},
@@ -99,6 +101,12 @@ CODES = {
     "enrollment_provideraccount": {"trouble", "seen"},
     "enrollment_reconciliation": {"trouble", "doubt"},
     "enrollment_signingkey": {"kid", "public", "sealed"},
+    "enrollment_picking": {"items"},  # courses
+    # A platform's registration.
+    "allauth_idp_oidc_client": {
+        *("id", "name", "secret", "scopes", "default_scopes", "type", "grant_types", "response_types"),
+        *("redirect_uris", "cors_origins", "data"),
+    },
     "django_admin_log": {"object_id", "object_repr", "change_message"},  # of staff, and neutral
 }
 OF_THE_CATALOG_AND_FRAMEWORK = ("catalog_", "auth_", "django_content_type", "socialaccount_socialapp")
@@ -152,6 +160,7 @@ def leave_traces(client: Client, mo: Client) -> None:
     history.record(Event.Kind.PRIORITY_GIVEN, now=now, enrollment=row, words="Kanarina Vogelaers is ill")
     SocialAccount.objects.create(user=row.user, provider="https://id.example", uid="kanarie-subject")
     EmailAddress.objects.create(user=row.user, email=ADDRESS)
+    Token.objects.create(type=Token.Type.REFRESH_TOKEN, hash="c" * 64, user=row.user, data={"email": ADDRESS})
     Authenticator.objects.create(user=row.user, type="totp", data={"secret": "kanarie-subject"})
     address_codes.renew(row.user, code="12345678", now=now)
     Doubt.objects.create(card=row.card, institution=row.card.institution, says="expired", found_at=now, asked_at=now)
