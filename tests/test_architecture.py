@@ -27,7 +27,7 @@ LAYERS = {
         " roster_uploading membership rosters people address_codes system_checks provider_checks identities"
         " rechecking roster_fetching noticing erasing erasing_again erase_plan sessions launch"
         " comparing reconciling repairing finishing rotation rotating leaving course_lists course_importing"
-        " searching"
+        " searching following"
     ),
     "rules": "seats share_moves eligibility starting history scoping limits guessing fuse offer_rules",
     "models": "models",

@@ -15,6 +15,7 @@ from enrollment import ending, renewing, tasks, using
 from enrollment.forms import CourseLettersForm, LanguageForm
 from enrollment.models import Enrollment
 from enrollment.reports.courses_of_member import courses_of
+from enrollment.reports.my_courses import counts_of
 from enrollment.reports.places import places_of
 from enrollment.views.signing_in import member_of, member_required
 from libraries import openid, people
@@ -32,6 +33,7 @@ def my_place(request: HttpRequest) -> HttpResponse:
         "cards": Card.objects.filter(user=member).select_related("library").order_by("-claimed_at", "-pk"),
         "identities": openid.attached_to(member),
         "my_courses": courses_of(member),
+        "course_counts": counts_of(member),
         "form": LanguageForm(initial={"language": member.language}),
         "letters_form": CourseLettersForm(initial={"wanted": member.wants_course_letters}),
     }
