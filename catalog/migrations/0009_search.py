@@ -95,6 +95,7 @@ COME, GONE = "SELECT words FROM new_rows", "SELECT words FROM old_rows"
 WORK = {
     "catalog_listing": {"insert": "", "update": "", "delete": ""},
     "catalog_programme": {"insert": "", "update": "", "delete": ""},
+    "catalog_provider": {"update": ""},  # its name stands on the pages of courses
     "catalog_area": {"insert": "", "update": OF_AREAS, "delete": ""},
     "catalog_course": {
         "insert": NEW_COURSES,

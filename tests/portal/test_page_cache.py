@@ -17,7 +17,7 @@ from django.shortcuts import render
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
-from catalog.models import Course, Listing, Programme
+from catalog.models import Course, Listing, Programme, Provider
 from enrollment.reports import finding
 from enrollment.views import courses
 from portal import page_cache
@@ -107,6 +107,7 @@ def test_kept_pages_have_the_headers_they_have_when_made(
         lambda: Course.objects.filter(title="Beter slapen").update(title="Slaap nu"),
         lambda: connection.cursor().execute("UPDATE catalog_course SET title = 'Slaap nu' WHERE title LIKE 'Beter%'"),
         lambda: Course.objects.bulk_update([_renamed()], ["title"]),
+        lambda: Provider.objects.update(name="Slaap nu"),
     ],
 )
 def test_a_change_is_seen_whoever_makes_it(visitor: Client, change: Callable[[], Any]) -> None:
