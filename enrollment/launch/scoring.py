@@ -64,7 +64,8 @@ def read(body: Any, *, now: datetime) -> tuple[UUID, Told]:
     """Whose it is, and what it tells. Raises Unreadable."""
     if not isinstance(body, dict):
         raise Unreadable("score")
-    if body.get("gradingProgress") not in GRADING:
+    grading = body.get("gradingProgress")
+    if not isinstance(grading, str) or grading not in GRADING:
         raise Unreadable("gradingProgress")
     told = Told(_moment(body.get("timestamp"), now), _activity(body.get("activityProgress")), _progress(body))
     return _member(body.get("userId")), told
