@@ -28,7 +28,6 @@ def coordinator() -> Client:
         ("7", False),
         ("true", False),
         ("{course}", False),
-        (json.dumps({"course": "x" * 5000}), False),
     ],
 )
 def test_parameters_of_a_start_are_names_and_values(coordinator: Client, custom: str, is_kept: bool) -> None:
