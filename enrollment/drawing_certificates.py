@@ -84,7 +84,7 @@ def drawable(text: str) -> str:
 def is_whole(name: str) -> bool:
     """Whether every letter of a name can be drawn: one that is cut is nobody's name."""
     plain = unicodedata.normalize("NFC", name)
-    return bool(plain.strip()) and all(ord(each) in _letters() for each in plain if each.isalpha())
+    return bool(drawable(plain)) and all(ord(each) in _letters() for each in plain if each.isalpha())
 
 
 @cache

@@ -21,6 +21,7 @@ from catalog.models import Course
 from catalog.provider.notices import Notice
 from enrollment import outcomes, using
 from enrollment.launch import scoring
+from enrollment.merge_plan import whose_now
 from enrollment.models import CourseRun, Event, ProviderAccount, ProviderNotice
 
 logger = logging.getLogger(__name__)
@@ -158,28 +159,29 @@ def _look(account: ProviderAccount, *, now: datetime) -> Outcome:
 
 
 def _note_progress(account: ProviderAccount, notice: ProviderNotice, *, now: datetime) -> Outcome:
+    user_id = whose_now(account.user_id)
     used = bool(notice.percent) and using.note_progress(
-        user_id=account.user_id,
+        user_id=user_id,
         provider_id=account.provider_id,
         course_code=notice.course_code,
         at=min(notice.occurred_at, now),
         now=now,
     )
     if not account.must_be_erased:
-        _note_run(account, notice, now=now)
+        _note_run(user_id, notice, now=now)
     return Outcome.USED if used else Outcome.NOTED
 
 
-def _note_run(account: ProviderAccount, notice: ProviderNotice, *, now: datetime) -> None:
+def _note_run(user_id: int, notice: ProviderNotice, *, now: datetime) -> None:
     """The same as a tool's score, where the course was started from here: all of it is a finish, as a notice has no
     other word for that."""
-    course = Course.objects.filter(provider_id=account.provider_id, code=notice.course_code).first()
+    course = Course.objects.filter(provider_id=notice.provider_id, code=notice.course_code).first()
     if course is None or notice.percent is None:
         return
     activity = CourseRun.Activity.COMPLETED if notice.percent == 100 else CourseRun.Activity.IN_PROGRESS
     told = scoring.Told(notice.occurred_at, activity, notice.percent / 100)
     with contextlib.suppress(scoring.Unknown, scoring.Older):
-        scoring.write(user_id=account.user_id, course=course, told=told, now=now)
+        scoring.write(user_id=user_id, course=course, told=told, now=now)
 
 
 def _is_leased(account: ProviderAccount, now: datetime) -> bool:

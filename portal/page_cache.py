@@ -148,7 +148,7 @@ def _query_of(request: HttpRequest) -> str | None:
 
 @lru_cache(maxsize=1024)
 def _meaning_of(query: str) -> str:
-    return wish_of(QueryDict(query).dict()).query()
+    return wish_of(QueryDict(query.encode("latin-1", "replace")).dict()).query()  # as WSGI tells bytes
 
 
 def _is_somebodys(request: HttpRequest, *, plain: bool) -> bool:

@@ -1,5 +1,6 @@
 """Migrations say what the models say, are named, and can be taken back."""
 
+from datetime import date
 from io import StringIO
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+
+from catalog import searching
+from catalog.models import Listing
 
 ROOT = Path(__file__).parent.parent
 APPS = ("catalog", "enrollment", "libraries")
@@ -49,6 +53,34 @@ def test_all_migrations_can_be_taken_back_and_made_again() -> None:
 
     assert between != before
     assert schema() == before
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_catalog_from_before_the_rotation_and_the_search_is_taken_along() -> None:
+    """More core titles and modules than are allowed by now stay on offer, and every course is found."""
+    latest = [key for key in MigrationExecutor(connection).loader.graph.leaf_nodes() if key[0] in APPS]
+    before = [("catalog", "0006_failed_writes")]
+    try:
+        MigrationExecutor(connection).migrate(before)
+        old = MigrationExecutor(connection).loader.project_state(before).apps.get_model
+        provider = old("catalog", "Provider").objects.create(slug="p", name="P", kind="scim")
+        programme = old("catalog", "Programme").objects.create(name="L", provider=provider, opens_on=date(2026, 1, 1))
+        area = old("catalog", "Area").objects.create(slug="a", name_nl="a", name_fr="a", name_en="a", position=1)
+        told = {"provider": provider, "area": area, "language": "nl", "level": "A1", "hours": 3}
+        for number in range(34):
+            code, is_module = str(number), number > 31
+            course = old("catalog", "Course").objects.create(code=code, slug=code, title=f"Titel {code}", **told)
+            days = {"offered_from": date(2026, 11, 1), "offered_until": date(2026, 12, 1) if is_module else None}
+            role = "module" if is_module else "core"
+            old("catalog", "Listing").objects.create(programme=programme, course=course, role=role, **days)
+        MigrationExecutor(connection).migrate(latest)
+
+        roles = Listing.objects.order_by("pk").values_list("role", flat=True)
+        assert list(roles) == ["core"] * 32 + ["module", "core"]
+        assert len(searching.search("titel", day=date(2026, 11, 15)).hits) == 34
+    finally:
+        MigrationExecutor(connection).migrate(latest)
 
 
 def schema() -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ import django.core.validators
 import django.db.models.deletion
 from django.db import migrations, models
 
+import catalog.models.course
 import catalog.models.tool
 
 
@@ -66,7 +67,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="course",
             name="launch_custom",
-            field=models.JSONField(blank=True, default=dict, verbose_name="parameters for the provider"),
+            field=models.JSONField(
+                blank=True,
+                default=dict,
+                validators=[catalog.models.course.names_and_values],
+                verbose_name="parameters for the provider",
+            ),
         ),
         migrations.AddField(
             model_name="course",

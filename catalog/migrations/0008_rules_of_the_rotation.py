@@ -59,11 +59,24 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.core_titles < OLD.core_titl
 EXECUTE FUNCTION catalog_programme_core_titles()
 """
 
+# Nothing kept two modules from coming in one month before: the first one stays it, and nothing goes off the shelf.
+ONE_MODULE_A_MONTH = """
+UPDATE catalog_listing SET role = 'core' WHERE id IN (
+    SELECT id FROM (
+        SELECT id, row_number() OVER (
+            PARTITION BY programme_id, date_trunc('month', offered_from::timestamp) ORDER BY offered_from, id
+        ) AS place
+        FROM catalog_listing WHERE role = 'module'
+    ) AS module WHERE place > 1
+)
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [("catalog", "0007_courses_to_start")]
 
     operations = [
+        migrations.RunSQL(ONE_MODULE_A_MONTH, migrations.RunSQL.noop),
         migrations.AddConstraint(
             model_name="listing",
             constraint=models.UniqueConstraint(

@@ -21,7 +21,8 @@ CREATE FUNCTION catalog_lexemes(words text) RETURNS tsvector LANGUAGE sql STABLE
                  || to_tsvector('english', words))
 $$
 """
-# NULL: all courses. The words are put in their order, so that two who do this at once wait for each other, not crosswise.
+# NULL: all courses. Courses and words are put in their order, so that two who do this at once wait for each other, not
+# crosswise; and whoever indexes a course while its area is renamed waits for the new name.
 INDEX = """
 CREATE FUNCTION catalog_index(ids bigint[]) RETURNS void LANGUAGE sql AS $$
     WITH same AS MATERIALIZED (
@@ -35,6 +36,7 @@ CREATE FUNCTION catalog_index(ids bigint[]) RETURNS void LANGUAGE sql AS $$
                catalog_plain(concat_ws(' ', description_nl, description_fr, description_en)) AS description
         FROM catalog_course course JOIN catalog_area area ON area.id = course.area_id
         WHERE ids IS NULL OR course.id = ANY(ids)
+        FOR SHARE OF area
     ), told AS MATERIALIZED (
         SELECT plain.*, coalesce((
             SELECT string_agg(same.words, ' ') FROM same WHERE EXISTS (
@@ -47,7 +49,7 @@ CREATE FUNCTION catalog_index(ids bigint[]) RETURNS void LANGUAGE sql AS $$
             (course_id, area_id, level, language, hours, title, title_words, words)
         SELECT id, area_id, level, language, hours, title, catalog_lexemes(title),
                catalog_lexemes(concat_ws(' ', title, area, synonyms, description))
-        FROM told
+        FROM told ORDER BY id
         ON CONFLICT (course_id) DO UPDATE
         SET (area_id, level, language, hours, title, title_words, words) = (
             excluded.area_id, excluded.level, excluded.language, excluded.hours, excluded.title, excluded.title_words,
@@ -77,7 +79,9 @@ ROWS = {
     "update": "OLD TABLE AS old_rows NEW TABLE AS new_rows",
     "delete": "OLD TABLE AS old_rows",
 }
-NEW_COURSES = "PERFORM catalog_index(ARRAY(SELECT id FROM new_rows));"
+# Whoever changes synonyms goes by the courses as they are: one of the two has to see what the other did.
+NEW_COURSES = """LOCK TABLE catalog_synonym IN SHARE MODE;
+    PERFORM catalog_index(ARRAY(SELECT id FROM new_rows));"""
 OF_AREAS = """PERFORM catalog_index(ARRAY(
         SELECT id FROM catalog_course WHERE area_id IN (SELECT id FROM new_rows)
     ));"""
@@ -91,6 +95,7 @@ COME, GONE = "SELECT words FROM new_rows", "SELECT words FROM old_rows"
 WORK = {
     "catalog_listing": {"insert": "", "update": "", "delete": ""},
     "catalog_programme": {"insert": "", "update": "", "delete": ""},
+    "catalog_provider": {"update": ""},  # its name stands on the pages of courses
     "catalog_area": {"insert": "", "update": OF_AREAS, "delete": ""},
     "catalog_course": {
         "insert": NEW_COURSES,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
@@ -25,6 +26,12 @@ class Area(models.Model):
     @property
     def name(self) -> str:
         return {"fr": self.name_fr, "en": self.name_en}.get((get_language() or "nl")[:2], self.name_nl)
+
+
+def names_and_values(told: object) -> None:
+    """They come along in a signed message at each start."""
+    if not isinstance(told, dict):
+        raise ValidationError(_('Write names and values: {"name": "value"}.'))
 
 
 class Course(models.Model):
@@ -57,7 +64,9 @@ class Course(models.Model):
     launch_url = models.URLField(
         _("address at the provider"), max_length=500, blank=True, help_text=_("Empty: the tool's own address.")
     )
-    launch_custom = models.JSONField(_("parameters for the provider"), default=dict, blank=True)
+    launch_custom = models.JSONField(
+        _("parameters for the provider"), default=dict, blank=True, validators=[names_and_values]
+    )
 
     class Meta:
         verbose_name = _("course")

@@ -18,6 +18,7 @@ from django.db.models import Q
 
 from catalog.models import Course
 from enrollment import finishing, using
+from enrollment.merge_plan import whose_now
 from enrollment.models import CourseRun, ProviderAccount
 
 Activity = CourseRun.Activity
@@ -63,7 +64,8 @@ def read(body: Any, *, now: datetime) -> tuple[UUID, Told]:
     """Whose it is, and what it tells. Raises Unreadable."""
     if not isinstance(body, dict):
         raise Unreadable("score")
-    if body.get("gradingProgress") not in GRADING:
+    grading = body.get("gradingProgress")
+    if not isinstance(grading, str) or grading not in GRADING:
         raise Unreadable("gradingProgress")
     told = Told(_moment(body.get("timestamp"), now), _activity(body.get("activityProgress")), _progress(body))
     return _member(body.get("userId")), told
@@ -130,18 +132,20 @@ def _number(body: dict[str, Any], name: str) -> float | None:
 def note(*, course: Course, member: UUID, told: Told, now: datetime) -> Outcome:
     """Of the person whom the course's provider knows by this id. Raises Unknown or Older.
 
-    It counts whatever became of the place meanwhile: what somebody has learned stays theirs. Of somebody whose data are
-    being erased nothing is known any more.
+    It counts whatever became of the place meanwhile: what somebody has learned stays theirs, by whichever of two
+    accounts that were put together the tool knows them. Of somebody whose data are being erased nothing is known any
+    more.
     """
     account = ProviderAccount.objects.filter(
         provider_id=course.provider_id, external_id=member, must_be_erased=False
     ).first()
     if account is None:
         raise Unknown
-    outcome = write(user_id=account.user_id, course=course, told=told, now=now)
+    user_id = whose_now(account.user_id)
+    outcome = write(user_id=user_id, course=course, told=told, now=now)
     if told.progress or told.activity not in (Activity.INITIALIZED, Activity.STARTED):
         using.note_progress(
-            user_id=account.user_id,
+            user_id=user_id,
             provider_id=course.provider_id,
             course_code=course.code,
             at=min(told.at, now),

@@ -200,7 +200,8 @@ def _head(token: object, longest: int) -> dict[str, Any]:
         head = jwt.get_unverified_header(token)
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
         raise NotBelieved(Flaw.UNREADABLE) from None
-    if head.get("alg") not in ALGORITHMS or "crit" in head:
+    algorithm = head.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS or "crit" in head:
         raise NotBelieved(Flaw.ALGORITHM)
     return head
 

@@ -201,6 +201,20 @@ def test_workbook_with_entities_is_refused() -> None:
     assert refusal(with_part(workbook(["code", "title"]), SHEET, laughs)).code == "workbook"
 
 
+def test_workbook_with_a_million_styles_is_refused_before_they_are_read() -> None:
+    styles = b"<styleSheet><cellXfs>" + b"<xf/>" * (course_files.MAX_ELEMENTS + 1) + b"</cellXfs></styleSheet>"
+    assert refusal(with_part(workbook(["code", "title"]), "xl/styles.xml", styles)).code == "unpacked"
+
+
+def test_workbook_with_a_damaged_part_is_refused() -> None:
+    data = bytearray(workbook(["code", "title"]))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        part = archive.getinfo("xl/styles.xml")
+    begins = part.header_offset + 30 + len(part.filename)
+    data[begins : begins + 40] = b"\xff" * 40
+    assert refusal(bytes(data)).code == "workbook"
+
+
 @pytest.mark.parametrize("content", [b"", b"<worksheet", b"\xff\xfe", b"<worksheet xmlns='x'/>"])
 def test_workbook_with_a_broken_sheet_is_refused(content: bytes) -> None:
     assert refusal(with_part(workbook(["code", "title"]), SHEET, content)).code in ("workbook", "columns")

@@ -17,7 +17,7 @@ from django.shortcuts import render
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
-from catalog.models import Course, Listing, Programme
+from catalog.models import Course, Listing, Programme, Provider
 from enrollment.reports import finding
 from enrollment.views import courses
 from portal import page_cache
@@ -107,6 +107,7 @@ def test_kept_pages_have_the_headers_they_have_when_made(
         lambda: Course.objects.filter(title="Beter slapen").update(title="Slaap nu"),
         lambda: connection.cursor().execute("UPDATE catalog_course SET title = 'Slaap nu' WHERE title LIKE 'Beter%'"),
         lambda: Course.objects.bulk_update([_renamed()], ["title"]),
+        lambda: Provider.objects.update(name="Slaap nu"),
     ],
 )
 def test_a_change_is_seen_whoever_makes_it(visitor: Client, change: Callable[[], Any]) -> None:
@@ -252,6 +253,13 @@ def test_other_wishes_are_other_pages(visitor: Client) -> None:
     pages = {text(visitor, f"{COURSES}?{query}") for query in ("", "words=slapen", "area=health", "words=spaans")}
     assert len(pages) == 4
     assert text(visitor, f"{COURSES}?words=slapen&area=health") == text(visitor, f"{COURSES}?area=health&words=slapen")
+
+
+def test_words_are_read_alike_however_a_client_writes_them(visitor: Client, settings: LazySettings) -> None:
+    """Browsers escape what is no ASCII; other clients send the bytes."""
+    raw = "words=été".encode().decode("latin-1")
+    pages = {visitor.generic("GET", COURSES, QUERY_STRING=query).content for query in ("words=%C3%A9t%C3%A9", raw)}
+    assert [b'value="\xc3\xa9t\xc3\xa9"' in page for page in pages] == [True]
 
 
 def test_each_language_has_its_own(visitor: Client, other: Client) -> None:

@@ -46,11 +46,11 @@ def read(answer: HttpResponse) -> dict[str, Any]:
     return told
 
 
-def unsigned(told: dict[str, Any]) -> str:
+def unsigned(told: dict[str, Any], algorithm: object = "none") -> str:
     def part(value: Any) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
-    return f"{part({'alg': 'none', 'typ': 'JWT'})}.{part(told)}."
+    return f"{part({'alg': algorithm, 'typ': 'JWT'})}.{part(told)}."
 
 
 def by_public_key(told: dict[str, Any]) -> str:
@@ -110,6 +110,9 @@ def test_address_may_be_one_of_several_audiences() -> None:
 SECONDS = int(time.time())
 REFUSED: dict[str, Callable[[], str]] = {
     "alg none": lambda: unsigned(claims()),
+    "alg a list": lambda: unsigned(claims(), ["RS256"]),
+    "alg an object": lambda: unsigned(claims(), {"RS256": 1}),
+    "alg nothing": lambda: unsigned(claims(), None),
     "public key as a secret": lambda: by_public_key(claims()),
     "another key": lambda: signed(claims(), key=rsa_key("other")),
     "unknown kid": lambda: signed(claims(), kid="key-9"),

@@ -111,6 +111,14 @@ def test_name_that_cannot_be_drawn_whole_leaves_a_line_to_write_on(name: str) ->
     assert "We confirm that followed this course to its end:" in words
 
 
+def test_name_of_pictures_alone_leaves_a_line_too() -> None:
+    def strokes(name: str) -> int:
+        contents: Any = drawn(name=name).pages[0].get_contents()
+        return int(contents.get_data().count(b" l S"))
+
+    assert strokes("😀") == strokes("") == strokes("Ada") + 1
+
+
 def test_pictures_in_a_name_are_left_out() -> None:
     assert "We confirm that Ada Peeters followed" in words_in(drawn(name="Ada 😀 Peeters\u202e\n", language="en"))
 
