@@ -16,7 +16,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from enrollment import ending, erase_plan, erasure_list, history, rivalry, seats, signing_on
+from enrollment import ending, erase_plan, erasure_list, history, rivalry, seats
 from enrollment.erase_plan import Obstacle, Plan
 from enrollment.models import (
     CourseRun,
@@ -257,7 +257,6 @@ def _forget(plan: Plan) -> None:
     EventNote.objects.filter(about | merged).delete()
     CourseRun.objects.filter(user__in=plan.people).delete()
     Launch.objects.filter(user__in=plan.people).delete()
-    signing_on.sign_out(plan.people)
     Picking.objects.filter(user__in=plan.people).delete()
     Token.objects.filter(user__in=plan.people).delete()
     Enrollment.objects.filter(pk__in=numbers).update(age_confirmed=None)

@@ -6,7 +6,7 @@ each token (docs/adr/0028).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -139,11 +139,6 @@ def renew_secret(row: SignOnClient, *, by: User, now: datetime) -> str:
     Token.objects.filter(client=known).delete()
     _record(row, "secret", by, now)
     return secret
-
-
-def sign_out(people: Sequence[User]) -> None:
-    """What platforms were given to ask about them is good no more."""
-    Token.objects.filter(user__in=people).delete()
 
 
 def forget(*, now: datetime) -> int:
