@@ -32,7 +32,7 @@ def start(request: HttpRequest, slug: str) -> HttpResponse:
     found = start_of(member_of(request).pk, course, now=now)
     assert found is not None
     goes_on = ("told" in request.GET or found.has_started) and SIGNED_IN not in request.GET
-    if found.permit and goes_on and _came_from_here(request):
+    if found.permit and goes_on and came_from_here(request):
         return redirect(_way_on(found.permit, course, now))
     return render(request, "enrollment/course_start.html", {"course": course, "start": found})
 
@@ -45,7 +45,7 @@ def _way_on(permit: Permit, course: Course, now: datetime) -> str:
     return course.provider.start_url
 
 
-def _came_from_here(request: HttpRequest) -> bool:
+def came_from_here(request: HttpRequest) -> bool:
     """By what the browser itself says, and no page can (Fetch Metadata); older browsers only name the page."""
     said = request.headers.get("Sec-Fetch-Site")
     if said is not None:
