@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
-from enrollment import lapsing, renewing, using, waiting_list
+from enrollment import lapsing, renewing, starting, using, waiting_list
 from enrollment.course_drafts import TO_LEARNERS
 from enrollment.drafting import Draft, one_line
 from enrollment.models import Enrollment, Erasure, Event, EventNote, Letter, ProviderAccount
@@ -310,6 +310,28 @@ def course_finished(enrollment: Enrollment, letter: Letter) -> Draft | None:
     return Draft(subject=subject, leads_to="course_certificate", arguments=(run.pk,), facts=facts)
 
 
+def course_reminder(enrollment: Enrollment, letter: Letter) -> Draft | None:
+    """Only while the course can be started, and not where one about it left today already."""
+    run = letter.course_run
+    if run is None or run.completed_at is not None or _left_today(letter):
+        return None
+    found = starting.permit(user_id=letter.user_id, course=run.course, now=timezone.now())
+    if found == starting.Obstacle.ACCOUNT_NOT_READY:
+        raise NotYet
+    if not isinstance(found, starting.Permit):
+        return None
+    course, begun = one_line(run.course.title), run.started_at is not None
+    subject = _("Go on with “%(course)s”?") if begun else _("Start “%(course)s”?")
+    last_day = found.until and found.until - timedelta(days=1)
+    facts = {"course": course, "begun": begun, "last_day": last_day, "my_courses": _link("my_courses")}
+    return Draft(subject=subject % {"course": course}, leads_to="course", arguments=(run.course.slug,), facts=facts)
+
+
+def _left_today(letter: Letter) -> bool:
+    same = Letter.objects.filter(kind=letter.kind, course_run=letter.course_run_id)
+    return same.filter(sent_at__date=timezone.localdate()).exists()
+
+
 def _is_ready(enrollment: Enrollment) -> bool:
     provider_id = enrollment.pool.programme.provider_id
     account = ProviderAccount.objects.filter(user_id=enrollment.user_id, provider_id=provider_id).first()
@@ -339,5 +361,6 @@ TO_MEMBERS: dict[Letter.Kind, Callable[[Enrollment, Letter], Draft | None]] = {
     Letter.Kind.ADDRESS_TO_PROVE: address_to_prove,
     Letter.Kind.ADDRESS_UNPROVED: address_to_prove,
     Letter.Kind.COURSE_FINISHED: course_finished,
+    Letter.Kind.COURSE_REMINDER: course_reminder,
     **TO_LEARNERS,
 }

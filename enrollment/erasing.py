@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from allauth.idp.oidc.models import Token
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -27,6 +28,7 @@ from enrollment.models import (
     Launch,
     Letter,
     ListedAccount,
+    Picking,
     ProviderAccount,
     ProviderNotice,
 )
@@ -255,6 +257,8 @@ def _forget(plan: Plan) -> None:
     EventNote.objects.filter(about | merged).delete()
     CourseRun.objects.filter(user__in=plan.people).delete()
     Launch.objects.filter(user__in=plan.people).delete()
+    Picking.objects.filter(user__in=plan.people).delete()
+    Token.objects.filter(user__in=plan.people).delete()
     Enrollment.objects.filter(pk__in=numbers).update(age_confirmed=None)
     for account in plan.accounts:
         _forget_account(account)

@@ -13,6 +13,7 @@ from django.core.validators import MaxLengthValidator
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from enrollment import following
 from libraries.cards import numbers
 from libraries.cards.checks import Outcome
 from libraries.cards.numbers import InvalidNumber
@@ -267,3 +268,23 @@ class CourseLettersForm(forms.Form):
     wanted = forms.BooleanField(
         label=_("Write to me when I have finished a course, with my certificate"), required=False
     )
+
+
+class ReminderForm(forms.Form):
+    """For one course; which days may be chosen is said by `following`, and told again by `add_obstacle`."""
+
+    day = forms.DateField(
+        label=_("On this day"),
+        help_text=_("From tomorrow up to a year from now. We write once, and only if you can start the course then."),
+        input_formats=["%Y-%m-%d", "%d/%m/%Y", "%d-%m-%Y"],
+        error_messages={"required": following.Obstacle.WRONG_DAY.label, "invalid": following.Obstacle.WRONG_DAY.label},
+    )
+
+    def __init__(self, typed: Mapping[str, Any] | None = None, *, run_id: int, days: following.Days) -> None:
+        super().__init__(typed, auto_id=f"reminder-{run_id}-%s")
+        self.days = days
+        limits = {"type": "date", "class": "short", "min": days.first.isoformat(), "max": days.last.isoformat()}
+        self.fields["day"].widget = forms.DateInput(format="%Y-%m-%d", attrs=limits)
+
+    def add_obstacle(self, obstacle: following.Obstacle) -> None:
+        self.add_error("day", obstacle.label)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
-from enrollment import ending, history, new_cards, rivalry, seats
+from enrollment import ending, following, history, new_cards, rivalry, seats
 from enrollment.merge_plan import Fate, Obstacle, Plan, older
 from enrollment.models import Enrollment, Event, Letter, ProviderAccount
 from libraries import identities, membership, scoping
@@ -154,13 +154,14 @@ def _end_seconds(pools: rivalry.Pools, plan: Plan, told: _Told) -> set[int]:
 
 
 def _hand_over(pools: rivalry.Pools, plan: Plan, told: _Told) -> None:
-    """Cards and applications, the past ones too, and identities to sign in with. Of two cards with one number one
-    stays, and carries what the other carried."""
+    """Cards and applications, the past ones too, identities to sign in with, and courses. Of two cards with one number
+    one stays, and carries what the other carried."""
     for double in plan.doubles:
         membership.lapse(double.goes, how=HOW, now=told.now)
     Card.objects.filter(user=plan.other).update(user=plan.keep)
     Enrollment.objects.filter(user=plan.other).update(user=plan.keep)
     identities.hand_over(of=plan.other, to=plan.keep)
+    following.hand_over(of=plan.other, to=plan.keep)
     for fate in plan.fates:
         _stay(pools, plan, fate, told)
 

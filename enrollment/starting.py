@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -45,14 +45,41 @@ class Permit:
 
 def permit(*, user_id: int, course: Course, now: datetime) -> Permit | Obstacle:
     """With four queries, of which none locks anything."""
+    return permits(user_id=user_id, courses=[course], now=now)[course.pk]
+
+
+def permits(*, user_id: int, courses: Collection[Course], now: datetime) -> dict[int, Permit | Obstacle]:
+    """Of each of these courses, by its id; with four queries, however many they are."""
+    providers = {each.provider_id for each in courses}
     claims = list(
-        Enrollment.objects.filter(user_id=user_id, pool__programme__provider=course.provider_id)
+        Enrollment.objects.filter(user_id=user_id, pool__programme__provider__in=providers)
         .select_related("pool__programme__provider", "share__institution", "user")
         .order_by("-seated_at", "-pk")
     )
-    listings = list(Listing.objects.filter(course=course, programme__in=[each.pool.programme_id for each in claims]))
-    run = CourseRun.objects.filter(user_id=user_id, course=course).first()
-    account = ProviderAccount.objects.filter(user_id=user_id, provider=course.provider_id).first()
+    programmes = {each.pool.programme_id for each in claims}
+    listings = list(Listing.objects.filter(course__in=courses, programme__in=programmes))
+    runs = {each.course_id: each for each in CourseRun.objects.filter(user_id=user_id, course__in=courses)}
+    accounts = {
+        each.provider_id: each for each in ProviderAccount.objects.filter(user_id=user_id, provider__in=providers)
+    }
+    known = _Known(claims, listings, runs, accounts)
+    return {course.pk: _best(course, known, now) for course in courses}
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Of one person. `runs` by course, `accounts` by provider."""
+
+    claims: Sequence[Enrollment]
+    listings: Sequence[Listing]
+    runs: Mapping[int, CourseRun]
+    accounts: Mapping[int, ProviderAccount]
+
+
+def _best(course: Course, known: _Known, now: datetime) -> Permit | Obstacle:
+    claims = [each for each in known.claims if each.pool.programme.provider_id == course.provider_id]
+    listings = [each for each in known.listings if each.course_id == course.pk]
+    run, account = known.runs.get(course.pk), known.accounts.get(course.provider_id)
     answers = [_of(each, course, listings, run, account, now) for each in claims]
     for answer in answers:
         if isinstance(answer, Permit):

@@ -19,6 +19,7 @@ from enrollment import (
     closing,
     ending,
     erasing,
+    following,
     lapsing,
     leaving,
     letters,
@@ -31,11 +32,12 @@ from enrollment import (
     renewing,
     roster_fetching,
     scarcity,
+    signing_on,
     using,
     waiting_list,
 )
 from enrollment.doorbell import Doorbell
-from enrollment.launch import keys, starts, tokens, tool_keys
+from enrollment.launch import keys, picking, starts, tokens, tool_keys
 from libraries import limits, people
 from libraries.secrets import secret_of
 
@@ -116,6 +118,7 @@ def sweep_seats() -> None:
         waiting_list.serve,
         renewing.announce_ends,
         using.remind,
+        following.send_reminders,
         leaving.tell_learners,
         reminding.remind_libraries,
         scarcity.announce_scarcity,
@@ -154,8 +157,8 @@ def sweep_people() -> None:
     now = timezone.now()
     people.forget_strangers(now=now)
     limits.forget(before=now - timedelta(days=2))
-    for forget in (noticing.forget, starts.forget, keys.forget, tokens.forget, tool_keys.forget):
-        forget(now=now)
+    for each in (noticing, starts, picking, keys, tokens, tool_keys, signing_on):
+        each.forget(now=now)
     tallies.forget(before=now - timedelta(days=14))
     searching.tidy(now=now)
     reconciling.forget(before=now - reconciling.KEPT_FOR)

@@ -13,6 +13,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.core.exceptions import ImproperlyConfigured
 
 _YES, _NO = ("1", "on", "true", "yes"), ("0", "off", "false", "no", "")
@@ -164,3 +167,25 @@ def _origin(address: str) -> str:
     if found is None:
         raise ValueError
     return found[0]
+
+
+_PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.+?-----END \1-----", re.DOTALL)
+
+
+def sign_on_keys() -> list[dict[str, object]]:
+    """Those that members' sign-ons at providers are signed with, as allauth takes them: the first signs, the others are
+    only published. None: nobody is signed in elsewhere."""
+    text = optional("SIGN_ON_KEY").replace("\\n", "\n")  # in a file of variables it stands on one line
+    with _malformed("SIGN_ON_KEY", "must be private RSA keys of 2048 bits or more, in PEM, without a password"):
+        keys = [found[0] for found in _PEM.finditer(text)]
+        if bool(text) != bool(keys) or not all(_is_strong(key) for key in keys):
+            raise ValueError
+    return [{"pem": key} for key in keys]
+
+
+def _is_strong(pem: str) -> bool:
+    try:
+        key = load_pem_private_key(pem.encode(), None)
+    except (TypeError, UnsupportedAlgorithm):  # it wants a password, or nobody knows its kind
+        return False
+    return isinstance(key, RSAPrivateKey) and key.key_size >= 2048

@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.socialaccount",
+    "allauth.idp.oidc",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -155,6 +156,12 @@ SOCIALACCOUNT_ADAPTER = "libraries.openid.SocialAccountAdapter"
 SOCIALACCOUNT_PROVIDERS = {
     "openid_connect": {"APPS": environment.identity_providers(), "OAUTH_PKCE_ENABLED": True},
 }
+# The portal as an OpenID Connect provider, of platforms without LTI (enrollment.views.openid); off without a key.
+IDP_OIDC_ADAPTER = "enrollment.openid_provider.OIDCAdapter"
+IDP_OIDC_PRIVATE_KEYS = environment.sign_on_keys()
+IDP_OIDC_AUTH_METHODS = ["client_secret_basic", "client_secret_post"]
+IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN = 600
+IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN = 30 * 24 * 3600
 SOCIALACCOUNT_LOGIN_ON_GET = False
 SOCIALACCOUNT_STORE_TOKENS = False
 SOCIALACCOUNT_EMAIL_AUTHENTICATION = False  # an address that another site calls verified opens no account here

@@ -6,7 +6,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.i18n import set_language
 
 from enrollment.launch import addresses
-from enrollment.views import lti, notices, scores
+from enrollment.views import lti, notices, openid, picked, scores
 from enrollment.views.information import theme
 from portal import health
 
@@ -38,10 +38,16 @@ urlpatterns = [
     path("language/", csrf_exempt(set_language), name="set_language"),
     path("theme/<slug:slug>.css", theme, name="theme"),
     path("hooks/<slug:slug>/", notices.receive, name="notices"),
+    path(".well-known/openid-configuration", openid.configuration, name="openid_configuration"),
+    path("openid/authorize", openid.authorize, name="openid_authorize"),
+    path("openid/keys.json", openid.keys, name="openid_keys"),
+    path("openid/token", openid.token, name="openid_token"),
+    path("openid/userinfo", openid.userinfo, name="openid_userinfo"),
     path(addresses.AUTHORIZATION, lti.authorize, name="lti_authorize"),
     path(addresses.KEYSET, lti.keyset, name="lti_keyset"),
     path(addresses.TOKEN, scores.token, name="lti_token"),
     path(addresses.LINE_ITEM, scores.line_item, name="lti_line_item"),
+    path(addresses.DEEP_LINKING_RETURN, picked.receive, name="lti_picked"),
     path(addresses.SCORES, scores.scores, name="lti_scores"),
     *i18n_patterns(*pages, prefix_default_language=False),
 ]

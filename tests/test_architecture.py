@@ -18,7 +18,7 @@ NETWORK_PACKAGE = "outgoing"
 MAY_IMPORT = {"catalog": (), "libraries": (), "enrollment": ("catalog", "libraries")}
 # Inside an app and across: downwards or sideways only. A new module gets its place here.
 LAYERS = {
-    "pages and commands": "admin views urls management templatetags accounts openid arriving",
+    "pages and commands": "admin views urls management templatetags accounts openid openid_provider arriving",
     "forms, reports, tasks, letters": "forms reports tasks letters drafts drafting staff_drafts course_drafts",
     "operations": (
         "line breaker tallies reaching applying at_the_desk asking asking_again moving new_cards card_checking rivalry"
@@ -27,7 +27,7 @@ LAYERS = {
         " roster_uploading membership rosters people address_codes system_checks provider_checks identities"
         " rechecking roster_fetching noticing erasing erasing_again erase_plan sessions launch"
         " comparing reconciling repairing finishing rotation rotating leaving course_lists course_importing"
-        " searching"
+        " searching following tool_checks registering signing_on"
     ),
     "rules": "seats share_moves eligibility starting history scoping limits guessing fuse offer_rules",
     "models": "models",

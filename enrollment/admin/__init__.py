@@ -15,7 +15,9 @@ from enrollment.admin import (
     roster_sources,
     rosters,
     shares,
+    sign_on,
     systems,
+    tools,
 )
 
 __all__ = [
@@ -33,5 +35,7 @@ __all__ = [
     "roster_sources",
     "rosters",
     "shares",
+    "sign_on",
     "systems",
+    "tools",
 ]

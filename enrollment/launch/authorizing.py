@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import transaction
 
 from catalog.models import Tool
-from enrollment.launch import starts
+from enrollment.launch import picking, starts
 from enrollment.launch.refusal import Refusal
 from enrollment.models import Launch
 
@@ -45,6 +45,8 @@ class Answer:
     # Of the page on which it began; empty where that is not known.
     language: str
     origins: Sequence[str]
+    # Of staff, who start no course.
+    is_picking: bool
 
 
 def answer(asked: Mapping[str, str], *, user_id: int | None, repeated: Collection[str], now: datetime) -> Answer:
@@ -59,7 +61,8 @@ def answer(asked: Mapping[str, str], *, user_id: int | None, repeated: Collectio
         logger.info("tool %s: a start is refused: %s (%s)", tool.pk, refusal.error, refusal.why)
         fields = {"error": refusal.error, "error_description": refusal.why}
     language = launch.language if launch else ""
-    return Answer(asked["redirect_uri"], fields | state, tool.provider.name, language, _origins(tool))
+    is_picking = launch is not None and launch.message == Launch.Message.PICKING
+    return Answer(asked["redirect_uri"], fields | state, tool.provider.name, language, origins(tool), is_picking)
 
 
 def _tool(asked: Mapping[str, str], repeated: Collection[str]) -> Tool:
@@ -74,7 +77,8 @@ def _tool(asked: Mapping[str, str], repeated: Collection[str]) -> Tool:
     return tool
 
 
-def _origins(tool: Tool) -> list[str]:
+def origins(tool: Tool) -> list[str]:
+    """Of all its addresses that a browser is sent to."""
     addresses = [*tool.redirect_uris, tool.launch_url, tool.login_url, tool.deep_linking_url]
     parts = [urlsplit(address) for address in addresses if address]
     return sorted({f"{each.scheme}://{each.netloc}" for each in parts})
@@ -102,7 +106,7 @@ def _launch(asked: Mapping[str, str], tool: Tool, user_id: int | None, now: date
     """What was begun with another tool, answered before, or too long ago gets one answer, as what never was."""
     if user_id is None:
         raise Refusal("login_required", "nobody is signed in")
-    of_tool = Launch.objects.unanswered(now).filter(tool=tool).select_related("course", "tool")
+    of_tool = Launch.objects.unanswered(now).filter(tool=tool).select_related("course", "tool", "user")
     try:
         launch = of_tool.filter(pk=UUID(hex=asked["lti_message_hint"])).first()
     except ValueError:
@@ -130,4 +134,4 @@ def _is_given(asked: Mapping[str, str], name: str) -> bool:
 
 
 # By what was begun: each makes a signed message, or raises Refusal.
-_ANSWERS = {Launch.Message.COURSE: starts.answer}
+_ANSWERS = {Launch.Message.COURSE: starts.answer, Launch.Message.PICKING: picking.answer}

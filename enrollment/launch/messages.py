@@ -13,7 +13,12 @@ LIVES = timedelta(minutes=5)
 
 LTI = "https://purl.imsglobal.org/spec/lti/claim/"
 AGS_ENDPOINT = "https://purl.imsglobal.org/spec/lti-ags/claim/endpoint"
+DEEP_LINKING_SETTINGS = "https://purl.imsglobal.org/spec/lti-dl/claim/deep_linking_settings"
 LEARNER = "http://purl.imsglobal.org/vocab/lis/v2/membership#Learner"
+STAFF = (
+    "http://purl.imsglobal.org/vocab/lis/v2/institution/person#Administrator",
+    "http://purl.imsglobal.org/vocab/lis/v2/membership#ContentDeveloper",
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,16 @@ class Start:
     custom: Mapping[str, object]
 
 
+@dataclass(frozen=True)
+class Picking:
+    """Of courses, by somebody of the staff; `data` comes back with the answer, to `return_url`."""
+
+    target: str
+    return_url: str
+    data: str
+    language: str
+
+
 def message(kind: str, recipient: Recipient, *, target: str, now: datetime) -> dict[str, Any]:
     """What every message has (LTI 1.3 core, 5.3; OpenID Connect core, 2; 1EdTech security framework, 5.1.2)."""
     return {
@@ -87,6 +102,21 @@ def of_start(start: Start, recipient: Recipient, person: Person, *, now: datetim
     if start.custom:
         claims[f"{LTI}custom"] = {name: _text(value) for name, value in start.custom.items()}
     return claims | _told(person)
+
+
+def of_picking(asked: Picking, recipient: Recipient, *, now: datetime) -> dict[str, Any]:
+    """LTI Deep Linking 2.0, 4.4."""
+    return message("LtiDeepLinkingRequest", recipient, target=asked.target, now=now) | {
+        f"{LTI}roles": list(STAFF),
+        f"{LTI}launch_presentation": {"document_target": "window", "locale": asked.language},
+        DEEP_LINKING_SETTINGS: {
+            "deep_link_return_url": asked.return_url,
+            "accept_types": ["ltiResourceLink"],
+            "accept_presentation_document_targets": ["window"],
+            "accept_multiple": True,
+            "data": asked.data,
+        },
+    }
 
 
 def _told(person: Person) -> dict[str, str]:

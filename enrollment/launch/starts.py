@@ -15,7 +15,7 @@ from enrollment import history, starting, using
 from enrollment.launch import addresses, keys, tokens
 from enrollment.launch.messages import Person, Recipient, Start, of_start
 from enrollment.launch.refusal import Refusal
-from enrollment.models import CourseRun, Event, Launch
+from enrollment.models import CourseRun, Enrollment, Event, Launch
 from enrollment.models.launch import LASTS
 from enrollment.starting import Permit
 from libraries.models import User
@@ -86,12 +86,19 @@ def answer(launch: Launch, *, nonce: str, now: datetime) -> str:
 
 @transaction.atomic(savepoint=False)
 def note(permit: Permit, *, now: datetime) -> None:
-    """The member is let into the course: now it is one of theirs, and the seat is used."""
-    enrollment, course = permit.enrollment, permit.course
+    """The member is let into the course: now it is one of theirs, and the seat is used. The seat is locked first: its
+    owner may be another account of the same person by now."""
+    course, seats = permit.course, Enrollment.objects.select_for_update(no_key=True, of=("self",))
+    enrollment = seats.select_related("user", "share").get(pk=permit.enrollment.pk)
     using.start(enrollment_id=enrollment.pk, now=now)
+    # Also where the permit has a run, which is locked by this: what is saved only may be taken away meanwhile.
+    CourseRun.objects.bulk_create(
+        [CourseRun(user_id=enrollment.user_id, course=course)],
+        update_conflicts=True,
+        unique_fields=["user", "course"],
+        update_fields=["course"],
+    )
     mine = CourseRun.objects.filter(user_id=enrollment.user_id, course=course)
-    if permit.run is None:
-        CourseRun.objects.bulk_create([CourseRun(user_id=enrollment.user_id, course=course)], ignore_conflicts=True)
     # Asked of the row and not of the permit: of two starts at once, one is the first.
     if mine.filter(started_at=None).update(started_at=now, last_started_at=now, enrollment=enrollment):
         kind = Event.Kind.COURSE_STARTED

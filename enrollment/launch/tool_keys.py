@@ -25,6 +25,7 @@ from django.core.cache import cache
 from catalog.models import Tool
 from enrollment.models import UsedToken
 from outgoing import http
+from outgoing.failures import Failure
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ ALGORITHMS = {
 }
 # Whatever else stands in a key, a private part that was published by mistake too, is left there.
 _PUBLIC = ("kty", "n", "e", "crv", "x", "y")
+_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_SMALLEST = 2048  # bits, of RSA
 LONGEST_TOKEN, MOST_KEYS, LONGEST_NUMBER = 16_384, 50, 500
 # How much the tool's clock may differ from ours, and for how long a token may be good.
 LEEWAY, LONGEST_LIFE = timedelta(seconds=60), timedelta(hours=1)
@@ -46,6 +49,11 @@ _MOST_BYTES = 256 * 1024
 # So many threads of this process wait for tools at once, and a tool that did not answer is left alone for a while:
 # whoever sends tokens in its name holds up nobody.
 _room, _LEFT_ALONE = BoundedSemaphore(2), timedelta(seconds=20)
+_MEANINGS = {
+    **dict.fromkeys((401, 403), Failure.LOGIN_REFUSED),
+    **dict.fromkeys((404, 410), Failure.NOT_FOUND),
+    **dict.fromkeys((301, 302, 303, 307, 308), Failure.REDIRECTED),
+}
 
 
 class Flaw(StrEnum):
@@ -73,23 +81,23 @@ class NotBelieved(Exception):
         self.flaw = flaw
 
 
-def verify(tool: Tool, token: object, *, audience: str, now: datetime) -> dict[str, Any]:
+def verify(tool: Tool, token: object, *, audience: str, now: datetime, longest: int = LONGEST_TOKEN) -> dict[str, Any]:
     """The claims of a JWT that the tool signed for `audience` (exactly this, alone or in a list), valid now. Raises
     NotBelieved.
 
     `iss`, `aud`, `exp` and `iat` are checked; whatever else has to be there is the caller's to ask for, and so is that
     it counts once (`spend`). It may ask the tool for its keys: not to be called in a transaction.
     """
-    head = _head(token)
+    head = _head(token, longest)
     key = _key(tool, head, now)
     claims = _signed(token, key)
     _check(claims, tool, audience, now)
     return claims
 
 
-def issuer_of(token: object) -> str:
+def issuer_of(token: object, *, longest: int = LONGEST_TOKEN) -> str:
     """Whose the token says it is, before anything is believed of it. Raises NotBelieved."""
-    _head(token)
+    _head(token, longest)
     try:
         claims = jwt.decode(token, options={"verify_signature": False})  # type: ignore[arg-type] # _head has read it
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
@@ -117,6 +125,65 @@ def expiry(claims: dict[str, Any]) -> datetime:
     return datetime.fromtimestamp(claims["exp"], UTC)
 
 
+def fetch(tool: Tool) -> list[Any]:
+    """What stands at the address of its keys now, whatever is kept. Raises `http.RequestFailed`; not to be called in a
+    transaction."""
+    answer = get(tool.keyset_url)
+    if answer.status != 200:
+        raise http.RequestFailed(_MEANINGS.get(answer.status, Failure.SYSTEM_ERROR))
+    try:
+        keys = _keys_in(json.loads(answer.content))
+    except (ValueError, RecursionError):
+        keys = None
+    if keys is None:
+        raise http.RequestFailed(Failure.GARBLED)
+    return keys
+
+
+def get(address: str) -> http.Response:
+    """What a tool answers at one of its addresses, within seconds. Raises `http.RequestFailed`."""
+    bounds = http.Bounds(
+        ends_at=monotonic() + _ALL_WITHIN,
+        max_bytes=_MOST_BYTES,
+        connect_timeout=_CONNECT_WITHIN,
+        read_timeout=_READ_WITHIN,
+    )
+    asked = requests.Request("GET", address, headers={"Accept": "application/json, */*;q=0.1"})
+    private = settings.ALLOW_PRIVATE_ADDRESSES
+    with http.new_session(private=private, schemes=("https", "http") if private else ("https",)) as session:
+        return http.send(session, asked, bounds)
+
+
+def usable(keys: Sequence[Any]) -> list[dict[str, Any]]:
+    """Those among them that a message can be checked with, without what is no public part of them."""
+    named = (*_PUBLIC, "kid", "use", "alg")
+    return [{name: key[name] for name in named if name in key} for key in keys if _is_usable(key)]
+
+
+def has_private_part(keys: Sequence[Any]) -> bool:
+    """Whoever reads it could sign as the tool."""
+    return any(isinstance(key, dict) and (_PRIVATE.intersection(key) or key.get("kty") == "oct") for key in keys)
+
+
+def _is_usable(key: object) -> bool:
+    if not isinstance(key, dict) or not all(_is_text(key.get(name, "")) for name in (*_PUBLIC, "kid", "use", "alg")):
+        return False
+    fitting = [name for name in ALGORITHMS if _fitting([key], {"alg": name})]
+    return any(_can_check(key, name) for name in fitting)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable()
+
+
+def _can_check(key: dict[str, Any], algorithm: str) -> bool:
+    try:
+        read = jwt.PyJWK({name: key[name] for name in _PUBLIC if name in key}, algorithm)
+        return read.key_type != "RSA" or read.key.key_size >= _SMALLEST
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+        return False
+
+
 def forget(*, now: datetime) -> int:
     """Drop the numbers of what would not be believed any more; say how many."""
     dropped, _by_model = UsedToken.objects.filter(expires_at__lte=now).delete()
@@ -126,8 +193,8 @@ def forget(*, now: datetime) -> int:
 # --- The token ---
 
 
-def _head(token: object) -> dict[str, Any]:
-    if not isinstance(token, str) or len(token) > LONGEST_TOKEN or not token.isascii():
+def _head(token: object, longest: int) -> dict[str, Any]:
+    if not isinstance(token, str) or len(token) > longest or not token.isascii():
         raise NotBelieved(Flaw.UNREADABLE)
     try:
         head = jwt.get_unverified_header(token)
@@ -230,34 +297,14 @@ def _fetch(tool: Tool, now: datetime) -> list[Any] | None:
     if cache.get(failed) or not _room.acquire(blocking=False):
         return None
     try:
-        keys = _asked_for(tool)
+        keys = fetch(tool)
+    except http.RequestFailed as error:
+        logger.warning("tool %s: its keys cannot be had: %s", tool.pk, error.code)
+        cache.set(failed, True, _LEFT_ALONE.total_seconds())
+        return None
     finally:
         _room.release()
-    if keys is None:
-        cache.set(failed, True, _LEFT_ALONE.total_seconds())
-    else:
-        cache.set(_name("tool-keys", tool), (now.timestamp(), keys), KEPT_FOR.total_seconds())
-    return keys
-
-
-def _asked_for(tool: Tool) -> list[Any] | None:
-    bounds = http.Bounds(
-        ends_at=monotonic() + _ALL_WITHIN,
-        max_bytes=_MOST_BYTES,
-        connect_timeout=_CONNECT_WITHIN,
-        read_timeout=_READ_WITHIN,
-    )
-    asked = requests.Request("GET", tool.keyset_url, headers={"Accept": "application/json"})
-    private = settings.ALLOW_PRIVATE_ADDRESSES
-    try:
-        with http.new_session(private=private, schemes=("https", "http") if private else ("https",)) as session:
-            answer = http.send(session, asked, bounds)
-        keys = _keys_in(json.loads(answer.content)) if answer.status == 200 else None
-    except (http.RequestFailed, ValueError, RecursionError) as error:
-        logger.warning("tool %s: its keys cannot be had: %s", tool.pk, type(error).__name__)
-        return None
-    if keys is None:
-        logger.warning("tool %s: its keys cannot be had: status %s, or no keys", tool.pk, answer.status)
+    cache.set(_name("tool-keys", tool), (now.timestamp(), keys), KEPT_FOR.total_seconds())
     return keys
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -11,6 +13,13 @@ class CourseRunQuerySet(models.QuerySet["CourseRun"]):
 
     def finished(self) -> CourseRunQuerySet:
         return self.filter(completed_at__isnull=False)
+
+    def with_code(self, code: str) -> CourseRunQuerySet:
+        return self.filter(Q(certificate_code=code) | Q(other_codes__contains=[code]))
+
+    def saved(self) -> CourseRunQuerySet:
+        """For later: what is started is not any more."""
+        return self.filter(saved_at__isnull=False, started_at=None)
 
 
 class CourseRun(models.Model):
@@ -49,6 +58,8 @@ class CourseRun(models.Model):
     completed_at = models.DateTimeField(_("finished"), null=True, blank=True)
     # Of the certificate of participation; None as long as the course is not finished.
     certificate_code = models.CharField(max_length=40, unique=True, null=True, editable=False)  # noqa: DJ001 - unique
+    # Of certificates of the same course that another account of the same person had: whoever holds one on paper.
+    other_codes = ArrayField(models.CharField(max_length=40), null=True, editable=False)
 
     objects = CourseRunQuerySet.as_manager()
 
@@ -74,6 +85,7 @@ class CourseRun(models.Model):
         indexes = [
             models.Index(fields=["remind_on"], condition=Q(remind_on__isnull=False), name="course_run_remind_on"),
             models.Index(fields=["course", "started_at"], name="course_run_of_course"),
+            GinIndex(fields=["other_codes"], name="course_run_other_codes"),
         ]
 
     def __str__(self) -> str:

@@ -118,7 +118,7 @@ class Event(models.Model):
                 fields=["provider_id", "at"],
                 condition=Q(
                     kind__in=[
-                        *("provider_changed", "provider_tested"),
+                        *("provider_changed", "provider_tested", "tool_changed", "tool_tested", "courses_imported"),
                         *("lists_compared", "list_doubted", "list_trusted"),
                     ]
                 ),

@@ -41,7 +41,7 @@ class CourseOfMember:
 
 def courses_of(user: User) -> list[CourseOfMember]:
     """First those that are not finished, the last one started before all; with one query."""
-    runs = CourseRun.objects.started().filter(user=user).select_related("course__provider")
+    runs = CourseRun.objects.started().filter(user=user).select_related("course__area", "course__provider")
     ordered = runs.order_by(F("completed_at").desc(nulls_first=True), "-last_started_at", "-pk")
     return [CourseOfMember(run, run.course) for run in ordered]
 
@@ -66,7 +66,7 @@ class Certificate:
 def certificate_with(typed: str) -> Certificate | None:
     """Of a code, however it was typed. Of somebody who is gone there is none."""
     code = finishing.code_in(typed)
-    run = _finished().filter(certificate_code=code, user__is_active=True).first() if code else None
+    run = _finished().with_code(code).filter(user__is_active=True).first() if code else None
     if run is None or run.completed_at is None or run.enrollment is None:
         return None
     return Certificate(

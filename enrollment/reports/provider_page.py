@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import Count, Q
+from django.db.models import Count, Model, Q
 from django.utils.translation import gettext as _
 
-from catalog.models import Provider
-from enrollment import provider_checks
-from enrollment.models import Difference, Event, ProviderNotice, Reconciliation
+from catalog.models import Provider, Tool
+from enrollment import provider_checks, tool_checks
+from enrollment.models import Difference, Event, ProviderNotice, Reconciliation, SignOnClient
 from enrollment.reports import provider_backlog, provider_line, timeline
 from enrollment.reports.timeline import Line
 from libraries.models import User
@@ -21,9 +21,10 @@ from libraries.models import User
 Kind = Event.Kind
 # What people, and comparisons, did about the provider itself; by the index `event_of_provider`.
 KINDS = (
-    *(Kind.PROVIDER_CHANGED, Kind.PROVIDER_TESTED),
+    *(Kind.PROVIDER_CHANGED, Kind.PROVIDER_TESTED, Kind.TOOL_CHANGED, Kind.TOOL_TESTED, Kind.COURSES_IMPORTED),
     *(Kind.LISTS_COMPARED, Kind.LIST_DOUBTED, Kind.LIST_TRUSTED),
 )
+_CHANGED: Mapping[Kind, type[Model]] = {Kind.PROVIDER_CHANGED: Provider, Kind.TOOL_CHANGED: Tool}
 LINES, NOTICES = 8, 5
 
 
@@ -57,6 +58,9 @@ def facts_of(provider: Provider, *, by: User, now: datetime) -> dict[str, Any]:
         "notices": _notices(provider),
         "lines": history(provider),
         "may_test": provider_checks.may_test(by),
+        "tool": Tool.objects.filter(provider=provider).first(),
+        "sign_on": SignOnClient.objects.filter(provider=provider).first(),
+        "may_add_tool": tool_checks.may_change(by),
     }
 
 
@@ -85,13 +89,13 @@ def history(provider: Provider) -> list[Line]:
 def _line(event: Event, names: dict[int | None, str]) -> Line:
     who = names.get(event.actor_id, _("the portal"))
     words = event.note.words if hasattr(event, "note") else ""
-    if event.kind == Kind.PROVIDER_CHANGED:
-        words = ", ".join(_field(name) for name in words.split(", ") if name)
+    if event.kind in _CHANGED:
+        words = ", ".join(_field(_CHANGED[Kind(event.kind)], name) for name in words.split(", ") if name)
     return Line(event.at, event.get_kind_display(), who, timeline.why(event), words)
 
 
-def _field(name: str) -> str:
+def _field(model: type[Model], name: str) -> str:
     try:
-        return str(getattr(Provider._meta.get_field(name), "verbose_name", name))
+        return str(getattr(model._meta.get_field(name), "verbose_name", name))
     except FieldDoesNotExist:
         return name

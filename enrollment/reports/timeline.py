@@ -9,9 +9,19 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from enrollment import course_importing, erasing, merge_plan, prioritizing, rotating, seats, using
+from enrollment import (
+    course_importing,
+    erasing,
+    merge_plan,
+    prioritizing,
+    registering,
+    rotating,
+    seats,
+    signing_on,
+    using,
+)
 from enrollment.models import Difference, Enrollment, Event, Letter, Reconciliation
-from enrollment.reports import system_steps, troubles
+from enrollment.reports import system_steps, tool_steps, troubles
 from libraries.models import Card, Institution, User
 
 # Codes of our own work with letters.
@@ -36,6 +46,8 @@ _WORDS = {
     "doubts_forgotten": gettext_lazy("the library system was wrong: the cards are asked about again"),
     "shrunk": gettext_lazy("it is much shorter than the one before"),
     "cards_gone": gettext_lazy("many proved cards are no longer on it"),
+    registering.PICKED: gettext_lazy("picked at the provider"),
+    signing_on.SIGN_ON: gettext_lazy("single sign-on"),
     using.PROGRESS: gettext_lazy("the provider told of progress in a course"),
     erasing.HERE: gettext_lazy("at Leerkaart"),
     erasing.EVERYWHERE: gettext_lazy("everywhere, also at the provider"),
@@ -83,6 +95,8 @@ def names_of(actors: Iterable[int | None]) -> dict[int | None, str]:
 
 
 def why(event: Event) -> str:
+    if event.kind == Event.Kind.TOOL_TESTED:
+        return tool_steps.in_words(event.reason)
     return system_steps.in_words(event.reason) if event.kind in _ASKED else in_words(event.reason)
 
 

@@ -11,6 +11,7 @@ from catalog import cover_pictures
 from catalog.models import Course
 from enrollment.reports import finding, news, offer
 from enrollment.reports.course_start import start_of
+from enrollment.reports.my_courses import run_of
 
 
 def courses(request: HttpRequest) -> HttpResponse:
@@ -30,6 +31,7 @@ def course(request: HttpRequest, slug: str) -> HttpResponse:
         "summary": _summary(found),
         "alike": finding.alike(found, day=day),
         "start": start_of(request.user.pk, found, now=timezone.now()),
+        "mine": run_of(request.user.pk, found),
     }
     return render(request, "enrollment/course.html", context)
 

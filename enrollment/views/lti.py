@@ -65,7 +65,7 @@ def _by_link(request: HttpRequest) -> HttpResponse:
 
 def _post(request: HttpRequest, answer: Answer) -> HttpResponse:
     """A form that the browser sends on by itself, or by a button where no script runs."""
-    with override(answer.language or _language_of(request)):
+    with override(answer.language or language_of(request)):
         page = render(request, "enrollment/lti_post.html", {"answer": answer})
     # A browser holds this against where the tool sends it on to, too.
     page._csp_replace = {"form-action": answer.origins}  # type: ignore[attr-defined]
@@ -75,11 +75,11 @@ def _post(request: HttpRequest, answer: Answer) -> HttpResponse:
 def _unknown(request: HttpRequest, why: str) -> HttpResponse:
     """A page of ours: nobody is sent to an address that nobody has registered."""
     logger.warning("a start is refused: %s", why)
-    with override(_language_of(request)):
+    with override(language_of(request)):
         return render(request, "enrollment/lti_unknown.html", status=HTTPStatus.BAD_REQUEST)
 
 
-def _language_of(request: HttpRequest) -> str:
+def language_of(request: HttpRequest) -> str:
     """As the visitor chose it: there is one address for all languages."""
     chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME)
     return chosen if chosen in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE

@@ -17,6 +17,7 @@ from enrollment import ending, renewing, tasks, using
 from enrollment.forms import CourseLettersForm, LanguageForm
 from enrollment.models import Enrollment
 from enrollment.reports.courses_of_member import courses_of
+from enrollment.reports.my_courses import counts_of
 from enrollment.reports.places import places_of
 from enrollment.views.signing_in import member_of, member_required, sign_in_for
 from libraries import openid, people
@@ -34,6 +35,7 @@ def my_place(request: HttpRequest) -> HttpResponse:
         "cards": Card.objects.filter(user=member).select_related("library").order_by("-claimed_at", "-pk"),
         "identities": openid.attached_to(member),
         "my_courses": courses_of(member),
+        "course_counts": counts_of(member),
         "form": LanguageForm(initial={"language": member.language}),
         "letters_form": CourseLettersForm(initial={"wanted": member.wants_course_letters}),
     }

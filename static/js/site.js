@@ -53,3 +53,21 @@ if (filters) {
   });
   filters.addEventListener("submit", (event) => { event.preventDefault(); refresh(); });
 }
+
+// A form whose answer changes one part of the page: that part alone is drawn anew.
+addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.dataset.inPlace || event.defaultPrevented) return;
+  event.preventDefault();
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
+    if (!answer.ok) throw new Error(answer.statusText);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const part = page.getElementById(form.dataset.inPlace);
+    part.prepend(...page.querySelectorAll(".messages > .warn"));
+    document.getElementById(form.dataset.inPlace).replaceWith(part);
+    (part.querySelector("button") || part).focus();
+  } catch {
+    form.submit();
+  }
+});

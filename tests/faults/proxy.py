@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from enum import StrEnum
 from random import Random
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 LOOPBACK = "127.0.0.1"
@@ -154,6 +154,13 @@ class FaultProxy:
     @property
     def next_number(self) -> int:
         return len(self.history)
+
+    def has_heard(self, number: int, *, within: float) -> bool:
+        """Waits until the request with this number is noted; not more seconds than this."""
+        until = monotonic() + within
+        while self.next_number <= number and monotonic() < until:
+            sleep(0.001)
+        return self.next_number > number
 
     @property
     def away(self) -> bool:

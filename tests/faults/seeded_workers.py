@@ -19,6 +19,7 @@ import requests
 from django.db import connection
 
 from outgoing import http
+from outgoing.failures import Stage
 from tests.faults.proxy import ENDLESS, UNHEARD, FaultProxy
 from tests.faults.seeded_clock import PATH, Clock
 
@@ -144,6 +145,9 @@ class Worker:
             answer: http.Response | http.RequestFailed = _send(session, request, bounds)
         except http.RequestFailed as error:
             answer = error
+        if not (isinstance(answer, http.RequestFailed) and answer.stage < Stage.EXCHANGE):
+            # However busy the machine is: what left now is noted as of now.
+            assert self._proxy.has_heard(first, within=PATIENCE)
         self._clock.move(TIMES_OUT if fault in ENDLESS else ANSWERS)
         if was_away:  # it was refused a connection; whoever comes next is not
             self._proxy.come_back()

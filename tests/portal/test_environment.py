@@ -1,13 +1,21 @@
 """What is missing or malformed in the environment is named at start, and never repeated: it may hold a password."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from django.core.exceptions import ImproperlyConfigured
 
 from portal import environment
 
 SECRET = "s3cret-in-the-value"
+
+
+def pem(key: Any, password: bytes | None = None) -> str:
+    locked = BestAvailableEncryption(password) if password else NoEncryption()
+    return str(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked).decode())
 
 
 def refusal(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -20,6 +28,7 @@ def refusal(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> str:
         "DEBUG": lambda: environment.flag("DEBUG"),
         "TRUSTED_PROXY_COUNT": lambda: environment.positive("TRUSTED_PROXY_COUNT", default=0),
         "LOG_LEVEL": environment.log_level,
+        "SIGN_ON_KEY": environment.sign_on_keys,
     }
     monkeypatch.setenv(name, value)
     with pytest.raises(ImproperlyConfigured) as raised:
@@ -61,6 +70,11 @@ def test_required_variable_that_is_missing_is_named(name: str, monkeypatch: pyte
         ("TRUSTED_PROXY_COUNT", SECRET),
         ("TRUSTED_PROXY_COUNT", "-1"),
         ("LOG_LEVEL", SECRET),
+        ("SIGN_ON_KEY", SECRET),
+        ("SIGN_ON_KEY", f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----"),
+        ("SIGN_ON_KEY", pem(ec.generate_private_key(ec.SECP256R1()))),
+        ("SIGN_ON_KEY", pem(rsa.generate_private_key(65537, 1024))),
+        ("SIGN_ON_KEY", pem(rsa.generate_private_key(65537, 2048), password=b"word")),
     ],
 )
 def test_malformed_variable_is_named_and_not_repeated(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,3 +208,12 @@ def test_malformed_identity_provider_is_named_and_not_repeated(
 
     assert str(raised.value).startswith(f"{name} must be ")
     assert SECRET not in str(raised.value)
+
+
+def test_keys_for_single_sign_on_are_read_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert environment.sign_on_keys() == []
+    first, second = (pem(rsa.generate_private_key(65537, 2048)).strip() for _ in range(2))
+    monkeypatch.setenv("SIGN_ON_KEY", f"{first}\n{second}\n")
+    assert environment.sign_on_keys() == [{"pem": first}, {"pem": second}]
+    monkeypatch.setenv("SIGN_ON_KEY", first.replace("\n", "\\n"))
+    assert environment.sign_on_keys() == [{"pem": first}]

@@ -25,6 +25,7 @@ PAGES = [
     "/no/such/page",
     "/accounts/login/",
     "/admin/",
+    "/my/courses/",
 ]
 
 

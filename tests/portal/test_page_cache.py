@@ -167,11 +167,11 @@ def test_members_see_their_own_and_visitors_never_do(visitor: Client, programme:
     member.force_login(ada.user)
     for _round in range(2):
         own = text(member, COURSE)
-        assert "You have applied" in own
+        assert "You cannot start this course now" in own
         assert "Sign out" in own
         page = visitor.get(COURSE)
         assert not page.cookies
-        for word in ("You have applied", "Sign out", "anarina", "csrfmiddlewaretoken"):
+        for word in ("You cannot start this course now", "Sign out", "anarina", "csrfmiddlewaretoken"):
             assert word not in page.content.decode()
 
 

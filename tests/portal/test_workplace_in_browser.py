@@ -8,12 +8,13 @@ from django.utils import timezone
 from playwright.sync_api import ConsoleMessage, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from catalog.models import Tool
 from enrollment.models import ProviderAccount, Reconciliation
 from libraries.cards.checks import Answer, Outcome, Step, StepName, Trouble, Walk
 from libraries.models import User
 from tests import provider_scenes
 from tests.card_systems import answer_in_place_of
-from tests.factories import make_coordinator, make_librarian, make_system
+from tests.factories import make_coordinator, make_librarian, make_system, make_tool
 from tests.workplace import Scene, make_scene, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -26,12 +27,14 @@ def scene() -> Scene:
     scene = make_scene()
     provider_scenes.make_busy(scene.programme.provider, now=timezone.now())
     provider_scenes.make_disagreeing(ProviderAccount.objects.get(user=scene.cy.user), now=timezone.now())
+    make_tool(scene.programme.provider, deep_linking_url="https://tool.test/pick")
     return scene
 
 
 def pages_of(scene: Scene) -> list[str]:
     lists = [
-        *("catalog_provider", "catalog_programme", "catalog_area", "catalog_course", "catalog_listing"),
+        *("catalog_provider", "catalog_programme", "catalog_area", "catalog_course", "catalog_listing", "catalog_tool"),
+        "enrollment_signonclient",
         *("libraries_institution", "libraries_library", "libraries_librarysystem", "libraries_user"),
     ]
     account = ProviderAccount.objects.latest("pk")
@@ -53,6 +56,7 @@ def pages_of(scene: Scene) -> list[str]:
         reverse("admin:libraries_librarysystem_test", args=[scene.own.system.pk]),
         reverse("admin:catalog_provider_change", args=[scene.programme.provider_id]),
         reverse("admin:catalog_provider_test", args=[scene.programme.provider_id]),
+        *(reverse(f"admin:catalog_tool_{page}", args=[Tool.objects.get().pk]) for page in ("change", "test")),
         reverse("admin:catalog_programme_change", args=[scene.programme.pk]),
         *(
             reverse(f"admin:catalog_programme_{page}", args=[scene.programme.pk])

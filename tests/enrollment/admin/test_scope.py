@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from catalog.models import Programme, Provider
+from catalog.models import Programme, Provider, Tool
 from enrollment import erasing, stuck
 from enrollment.models import (
     Difference,
@@ -28,7 +28,7 @@ from enrollment.models import (
 )
 from libraries.models import Card, Institution, Library, LibrarySystem, Roster, RosterEntry, StaffRole, User
 from tests import provider_scenes
-from tests.factories import make_coordinator, make_librarian, make_library, make_staff
+from tests.factories import make_coordinator, make_librarian, make_library, make_staff, make_tool
 from tests.workplace import CANARIES, Scene, make_scene, sign_in
 
 pytestmark = pytest.mark.django_db
@@ -38,6 +38,7 @@ pytestmark = pytest.mark.django_db
 def scene() -> Scene:
     scene = make_scene()
     provider_scenes.make_disagreeing(ProviderAccount.objects.get(user=scene.cy.user), now=timezone.now())
+    make_tool(scene.programme.provider)
     return scene
 
 
@@ -72,6 +73,8 @@ def addresses() -> Iterator[str]:
     for pk in Provider.objects.values_list("pk", flat=True):
         yield from (reverse(f"admin:catalog_provider_{page}", args=[pk]) for page in ("test", "try_now"))
         yield reverse("admin:enrollment_reconciliation_compare", args=[pk])
+    for pk in Tool.objects.values_list("pk", flat=True):
+        yield reverse("admin:catalog_tool_test", args=[pk])
     for pk in Reconciliation.objects.values_list("pk", flat=True):
         yield from (reverse("admin:enrollment_reconciliation_decide", args=[pk, what]) for what in DECISIONS)
     for pk in Programme.objects.values_list("pk", flat=True):
