@@ -44,7 +44,8 @@ _COLUMNS = {
     "launch_url": ("adres", "adresse", "launch_url", "address", "url"),
 }
 _MEANING = {name: column for column, names in _COLUMNS.items() for name in names}
-_NEEDED = ("code", "title")
+# As somebody is told that they are missing.
+_NEEDED = {"code": _("code"), "title": _("title")}
 _LANGUAGES = {
     **{code: code for code in LANGUAGES},
     **dict.fromkeys(("nederlands", "dutch", "neerlandais"), "nl"),
@@ -99,14 +100,14 @@ _REFUSALS = {
 class FileRefused(Exception):
     """The whole file is refused. `code` is a key of the texts above."""
 
-    def __init__(self, code: str, *, names: Sequence[str] = (), row: int = 0) -> None:
+    def __init__(self, code: str, *, names: Sequence[object] = (), row: int = 0) -> None:
         super().__init__(code)
         self.code, self.names, self.row = code, names, row
 
     @property
     def message(self) -> str:
         """For people, in the language that is active when it is read."""
-        return str(_REFUSALS[self.code]) % {"names": ", ".join(self.names), "row": self.row}
+        return str(_REFUSALS[self.code]) % {"names": ", ".join(map(str, self.names)), "row": self.row}
 
 
 @dataclass(frozen=True)
@@ -302,7 +303,7 @@ def _columns(header: Sequence[str | None]) -> dict[str, int]:
             raise FileRefused("twice", names=[(cell or "").strip()])
         if name:
             found[name] = at
-    if missing := [name for name in _NEEDED if name not in found]:
+    if missing := [called for name, called in _NEEDED.items() if name not in found]:
         raise FileRefused("columns", names=missing)
     return found
 

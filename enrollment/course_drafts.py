@@ -20,13 +20,13 @@ def course_leaves(enrollment: Enrollment, letter: Letter) -> Draft | None:
     if leaves_on is None or leaves_on.isoformat() != letter.reason:
         return None
     days, ends_at = enrollment.pool.programme.kept_days, enrollment.ends_at
-    kept_until = None if days is None else leaves_on + timedelta(days=days)
-    if kept_until and ends_at and kept_until >= timezone.localdate(ends_at):
-        kept_until = None
+    gone = None if days is None else leaves_on + timedelta(days=days)
+    if gone and ends_at and gone >= timezone.localdate(ends_at):
+        gone = None
     title = one_line(run.course.title)
     return Draft(
         subject=_("“%(title)s” leaves") % {"title": title},
-        facts={"title": title, "leaves_on": leaves_on, "kept_until": kept_until},
+        facts={"title": title, "leaves_on": leaves_on, "kept_until": gone and gone - timedelta(days=1)},
     )
 
 

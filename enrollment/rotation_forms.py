@@ -47,7 +47,11 @@ class ReplaceForm(PlanForm):
         label=_("Titles that leave"), coerce=int, required=False, widget=forms.CheckboxSelectMultiple
     )
     come = forms.TypedMultipleChoiceField(
-        label=_("Titles that come"), coerce=int, required=False, widget=forms.CheckboxSelectMultiple
+        label=_("Titles that come"),
+        help_text=_("A title that is on offer with no end planned is not in this list."),
+        coerce=int,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -149,8 +153,9 @@ def _listed(programme: Programme, now: datetime) -> list[tuple[int, str]]:
 
 
 def _courses(programme: Programme) -> Choices:
-    """All of the provider, by area."""
-    rows = Course.objects.filter(provider=programme.provider_id).select_related("area")
+    """Those of the provider that can come some day, by area: not what is on offer without an end."""
+    there = Listing.objects.filter(programme=programme, offered_until=None).values("course")
+    rows = Course.objects.filter(provider=programme.provider_id).exclude(pk__in=there).select_related("area")
     groups: dict[str, list[tuple[int, str]]] = {}
     for course in rows.order_by("area__position", "area_id", "title", "pk"):
         groups.setdefault(course.area.name, []).append((course.pk, f"{course.title} ({course.code})"))

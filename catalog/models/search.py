@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 def at_least_two_words(words: str) -> None:
-    if len([word for word in words.split(",") if word.strip()]) < 2:
+    if len({word.strip().casefold() for word in words.split(",")} - {""}) < 2:
         raise ValidationError(_("Give at least two words, with a comma between."))
 
 

@@ -60,7 +60,11 @@ class Offer:
 
     @property
     def level_in_words(self) -> str:
-        return str(LEVELS.get(Course.Level(self.course.level), self.course.level))
+        return level_in_words(self.course)
+
+
+def level_in_words(course: Course) -> str:
+    return str(LEVELS.get(Course.Level(course.level), course.level))
 
 
 def on_offer(day: date, *, among: Collection[int] | None = None) -> list[Offer]:

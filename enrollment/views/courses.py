@@ -27,6 +27,7 @@ def course(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "course": found,
         "offer": own,
+        "level": offer.level_in_words(found),
         "summary": _summary(found),
         "alike": finding.alike(found, day=day),
         "start": start_of(request.user.pk, found, now=timezone.now()),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from enrollment import ending, renewing, tasks, using
@@ -17,7 +19,7 @@ from enrollment.models import Enrollment
 from enrollment.reports.courses_of_member import courses_of
 from enrollment.reports.my_courses import counts_of
 from enrollment.reports.places import places_of
-from enrollment.views.signing_in import member_of, member_required
+from enrollment.views.signing_in import member_of, member_required, sign_in_for
 from libraries import openid, people
 from libraries.models import Card
 
@@ -61,9 +63,11 @@ def give_back(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("my_place")
 
 
-@member_required
+@never_cache
 def start(request: HttpRequest, pk: int) -> HttpResponse:
     """On to the courses, by way of here, so that it is known that the place is used."""
+    if not request.user.is_authenticated:
+        return sign_in_for(reverse("my_place"))
     places = places_of(Enrollment.objects.filter(user=member_of(request), pk=pk))
     if not places:
         raise Http404

@@ -43,10 +43,16 @@ def member_required(view: View) -> View:
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.method == "POST" and not request.user.is_authenticated:
-            return redirect_to_login(_page_of(request), resolve_url("account_request_login_code"))
+            return sign_in_for(_page_of(request))
         return inner(request, *args, **kwargs)
 
     return never_cache(wrapper)
+
+
+def sign_in_for(page: str) -> HttpResponse:
+    """On to signing in, and then to a page of ours. It must be one that stays here: from a form, and signing in ends
+    with one, a browser follows no redirect to another site (form-action of our policy)."""
+    return redirect_to_login(page, resolve_url("account_request_login_code"))
 
 
 def _page_of(request: HttpRequest) -> str:

@@ -9,23 +9,30 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import get_language
+from django.views.decorators.cache import never_cache
 
 from catalog.models import Course
 from enrollment.launch import starts
 from enrollment.reports.course_start import start_of
 from enrollment.starting import Permit
-from enrollment.views.signing_in import member_of, member_required
+from enrollment.views.signing_in import member_of, sign_in_for
+
+# In the address of who comes from signing in.
+SIGNED_IN = "signed-in"
 
 
-@member_required
+@never_cache
 def start(request: HttpRequest, slug: str) -> HttpResponse:
     """Goes on at once from a button of ours beside which it says what the provider is told, or if the course was
-    started before; a link from elsewhere starts nothing, and shows the button."""
+    started before; a link from elsewhere starts nothing, and shows the button. So does signing in."""
+    if not request.user.is_authenticated:
+        return sign_in_for(f"{request.path}?{SIGNED_IN}")
     course = get_object_or_404(Course.objects.select_related("area", "provider__tool"), slug=slug)
     now = timezone.now()
     found = start_of(member_of(request).pk, course, now=now)
     assert found is not None
-    if found.permit and ("told" in request.GET or found.has_started) and came_from_here(request):
+    goes_on = ("told" in request.GET or found.has_started) and SIGNED_IN not in request.GET
+    if found.permit and goes_on and came_from_here(request):
         return redirect(_way_on(found.permit, course, now))
     return render(request, "enrollment/course_start.html", {"course": course, "start": found})
 

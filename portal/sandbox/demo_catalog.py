@@ -35,6 +35,7 @@ SYNONYMS = (
     "slapen, sommeil, sleep",
     "foto, fotografie, photo, photographie, photography",
     "rekenblad, tableur, spreadsheet, Excel",
+    "smartphone, gsm, telefoon, téléphone, phone",
 )
 FLOORS = {"dilbeek": 40, "halle": 40, "ivebica": 30, "sint-pieters-leeuw": 30}
 # Half a year after the opening other titles come. Two leave before that, so that there is a title that leaves soon.

@@ -151,7 +151,7 @@ def test_file_that_is_no_list_is_refused_as_a_whole(data: str | bytes, code: str
 
 def test_missing_columns_are_named() -> None:
     assert refusal("titre;x\n1;2\n").names == ["code"]
-    assert refusal("area;x\n1;2\n").message.endswith("code, title.")
+    assert refusal("area;x\n1;2\n").message.endswith("code, titel.")
 
 
 def test_file_of_a_hundred_thousand_rows_is_refused() -> None:

@@ -173,7 +173,7 @@ def test_every_rule_that_is_broken_is_told_and_nothing_is_done(
     programme: Programme, spanish: Course, french: Course, desk: Client
 ) -> None:
     Programme.objects.update(core_titles=1)
-    offer_course(programme, spanish)
+    offer_course(programme, spanish, offered_until=days(40))
     post = {"day": f"{days(-1)}", "come": [spanish.pk, french.pk], "reason": "Why not."}
     answer = desk.post(page_of(programme, "replace"), post)
     assert answer.context["preview"] is None
@@ -197,6 +197,18 @@ def test_choices_that_were_not_offered_are_refused(programme: Programme, spanish
     assert set(answer.context["form"].errors) == {"out", "come"}
     assert desk.get(page_of(programme, "leaves", elsewhere.pk)).status_code == 404
     assert desk.get(page_of(programme, "withdraw", 999_999)).status_code == 404
+
+
+def test_what_is_on_offer_without_an_end_cannot_come_again(
+    programme: Programme, spanish: Course, french: Course, desk: Client
+) -> None:
+    listing = offer_course(programme, spanish)
+    for address in ("replace", "module"):
+        page = desk.get(page_of(programme, address)).content.decode()
+        assert f"Spaans ({spanish.code})" not in page
+        assert f"Frans ({french.code})" in page
+    post = {"day": f"{days(40)}", "out": [listing.pk], "come": [spanish.pk], "reason": "The same again."}
+    assert "come" in desk.post(page_of(programme, "replace"), post).context["form"].errors
 
 
 def test_change_without_a_reason_is_refused(programme: Programme, french: Course, desk: Client) -> None:

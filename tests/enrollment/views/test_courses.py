@@ -120,6 +120,7 @@ def test_course_says_when_it_is_gone(client: Client, programme: Programme) -> No
     make_course("Windows 95")
     text = page(client, "/en/courses/windows-95/")
     assert "This course is not on the shelf now" in text
+    assert "Level A1: your first words and sentences." in text
     assert 'href="/en/join/"' not in text
 
 

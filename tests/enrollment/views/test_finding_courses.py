@@ -105,6 +105,16 @@ def test_nothing_with_all_choices_leads_to_what_there_is_without_them(client: Cl
     assert 'href="/en/courses/?words=spaans">See 1 course with “spaans”' in response.content.decode()
 
 
+def test_nothing_found_says_what_can_be_done_about_it_and_no_more(client: Client, programme: Programme) -> None:
+    text = words_of(client.get("/en/courses/?words=slaapn+xqzwv"))
+    assert "Try a shorter word, or another word for the same." in text
+    assert "You see what has" not in text
+    text = words_of(client.get("/en/courses/?words=xqzwv&area=health"))
+    assert "Try a shorter word, or leave out one of your choices." in text
+    text = words_of(client.get("/en/courses/?area=health&language=en"))
+    assert "Nothing found that fits Leave out one of your choices." in text
+
+
 def test_nothing_with_all_words_shows_what_has_one_of_them(client: Client, programme: Programme) -> None:
     text = words_of(client.get("/en/courses/?words=slapen+spaans"))
     assert "Perhaps you mean one of these" in text

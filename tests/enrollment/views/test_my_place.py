@@ -117,6 +117,12 @@ def test_start_leads_to_the_courses_and_keeps_the_first_time(visit: Client, ada:
     assert path_of(visit)[-2] == ("done", "You went to the courses for the first time")
 
 
+def test_from_signing_in_nobody_is_sent_to_another_site(client: Client, ada: Enrollment) -> None:
+    """A browser follows no redirect of a form to another site."""
+    answer = client.get(f"/en/my/{ada.pk}/start/")
+    assert answer.headers["Location"] == "/en/accounts/login/code/?next=/en/my/"
+
+
 def test_start_leads_back_while_nothing_is_ready(visit: Client, ada: Enrollment, programme: Programme) -> None:
     cy = make_member("cy@example.test", programme=programme)
     answer = visit.get(f"/en/my/{ada.pk}/start/")

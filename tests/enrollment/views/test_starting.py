@@ -93,8 +93,17 @@ def test_tool_that_is_switched_off_is_none(signed_in: Client, course: Course, to
 
 def test_whoever_is_not_signed_in_is_asked_to(client: Client, course: Course, tool: Tool) -> None:
     answer = client.get(f"{START}?told", headers=FROM_HERE)
-    assert answer["Location"] == f"/en/accounts/login/code/?next={START}%3Ftold"
+    assert answer["Location"] == f"/en/accounts/login/code/?next={START}%3Fsigned-in"
     assert "Follow this course" in words_of(client.get(COURSE))
+
+
+def test_from_signing_in_the_way_goes_by_the_button(signed_in: Client, course: Course, tool: Tool) -> None:
+    """A browser follows no redirect of a form to another site."""
+    assert is_page(signed_in.get(f"{START}?signed-in", headers=FROM_HERE))
+    launch(signed_in, course, tool)
+    answer = signed_in.get(f"{START}?signed-in", headers=FROM_HERE)
+    assert answer.status_code == 200
+    assert f'href="{START}?told"' in answer.content.decode()
 
 
 def test_unknown_course_is_not_found(signed_in: Client) -> None:
