@@ -15,7 +15,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-import openpyxl
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.db.models import TextChoices
@@ -192,6 +191,8 @@ def _delimiter(text: str) -> str:
 
 def _workbook(data: bytes) -> Table:
     """The first sheet. Whatever ails a workbook that somebody made by hand, the parser may say in its own way."""
+    import openpyxl  # it takes 9 MB, which few processes need
+
     _require_small(data)
     try:
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, keep_links=False)

@@ -10,16 +10,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, override
-from fpdf import FPDF
-from fpdf.enums import XPos, YPos
-from fpdf.fonts import TTFFont
 
 from libraries.colors import accent_for
+
+# It takes 30 MB, which only a process that draws needs: it is imported there.
+if TYPE_CHECKING:
+    from fpdf import FPDF
+    from fpdf.fonts import TTFFont
 
 # It writes which letters are drawn.
 logging.getLogger("fontTools").setLevel(logging.WARNING)
@@ -65,6 +68,8 @@ class Facts:
 
 
 def draw(facts: Facts) -> bytes:
+    from fpdf import FPDF
+
     pdf = FPDF(orientation="landscape", unit="mm", format="A4")
     with override(facts.language), _fonts(pdf):
         _begin(pdf, facts)
@@ -89,6 +94,8 @@ def is_whole(name: str) -> bool:
 
 @cache
 def _letters() -> frozenset[int]:
+    from fpdf import FPDF
+
     with _fonts(FPDF()) as fonts:
         return frozenset(code for font in fonts for code in font.cmap)
 
@@ -111,6 +118,8 @@ def _fonts(pdf: FPDF) -> Iterator[list[TTFFont]]:
     pdf.add_font("text", "B", _FONTS / _BOLD)
     pdf.add_font("others", "", _FONTS / _OTHERS)
     pdf.set_fallback_fonts(["others"], exact_match=False)
+    from fpdf.fonts import TTFFont
+
     fonts = [font for font in pdf.fonts.values() if isinstance(font, TTFFont)]
     try:
         yield fonts
@@ -199,7 +208,7 @@ def _write(
             break
         size *= 0.9
     pdf.set_xy(_LEFT, top)
-    pdf.multi_cell(width, height, text, align="L", link=link, new_x=XPos.LEFT, new_y=YPos.NEXT)
+    pdf.multi_cell(width, height, text, align="L", link=link, new_x="LEFT", new_y="NEXT")
     pdf.text_color = before
 
 

@@ -197,7 +197,7 @@ def test_page_of_a_provider_is_told_with_one_query_each(provider: Provider, djan
     oz = make_user("oz@example.test", is_staff=True)
     oz._staff_pairs = frozenset()  # type: ignore[attr-defined]
     loaded = Provider.objects.select_related("line").get()
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(12):
         provider_page.facts_of(loaded, by=oz, now=timezone.now())
     assert ProviderNotice.objects.count() == 3
 

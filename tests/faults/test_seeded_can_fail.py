@@ -26,7 +26,7 @@ Patch = pytest.MonkeyPatch
 
 def without_limiter(patch: Patch) -> None:
     @contextmanager
-    def at_once(provider_id: int, *, expires: float) -> Iterator[None]:
+    def at_once(provider_id: int, *, expires: float, writes: bool = False) -> Iterator[None]:
         yield
 
     patch.setattr(line, "turn", at_once)
