@@ -73,4 +73,6 @@ def make_programme(words: list[str]) -> Programme:
         Area(slug=slug, name_nl=slug, name_fr=slug, name_en=slug, position=place) for place, slug in enumerate(AREAS)
     )
     Synonym.objects.create(words=f"{words[0]}, espagnol, Spanish")
+    with connection.cursor() as cursor:  # no programme has as many core titles
+        cursor.execute("ALTER TABLE catalog_listing DISABLE TRIGGER listing_core_titles_at_once")
     return make_pool("search", cap=1).programme
