@@ -95,6 +95,7 @@ class Passage:
     forwarded: bool = False
     status: int | None = None
     over: threading.Event = field(default_factory=threading.Event, repr=False)
+    closed: threading.Event = field(default_factory=threading.Event, repr=False)  # its connection, by the proxy
 
 
 @dataclass
@@ -220,23 +221,34 @@ class FaultProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream = Upstream(self._upstream_port)
         self._clients.add(writer)
+        passages: list[Passage] = []
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
-                while await self._pass(await _read(reader, has_body=False), upstream, reader, writer):
+                while await self._pass(await _read(reader, has_body=False), passages, upstream, reader, writer):
                     pass
         finally:  # also when the proxy is stopped
             self._clients.discard(writer)
             upstream.close()
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+            for passage in passages:
+                passage.closed.set()
 
     async def _pass(
-        self, request: Message, upstream: Upstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        request: Message,
+        passages: list[Passage],
+        upstream: Upstream,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> bool:
         """Says whether the connection goes on."""
         method, path, _version = request.first
         number = self.next_number
         passage = Passage(number, self.clock(), method, path, self.plan(number))
         self.history.append(passage)
+        passages.append(passage)
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:

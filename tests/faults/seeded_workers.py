@@ -20,7 +20,7 @@ from django.db import connection
 
 from outgoing import http
 from outgoing.failures import Stage
-from tests.faults.proxy import ENDLESS, UNHEARD, FaultProxy
+from tests.faults.proxy import ENDLESS, UNHEARD, Fault, FaultProxy
 from tests.faults.seeded_clock import PATH, Clock
 
 # How long a worker waits for an answer that never comes; of all others it waits as long as in earnest.
@@ -147,16 +147,24 @@ class Worker:
             answer = error
         if not (isinstance(answer, http.RequestFailed) and answer.stage < Stage.EXCHANGE):
             # However busy the machine is: what left now is noted as of now.
-            assert self._proxy.has_heard(first, within=PATIENCE)
+            assert self._proxy.has_heard(first, within=PATIENCE / 2), f"nobody heard {request.method}"
         self._clock.move(TIMES_OUT if fault in ENDLESS else ANSWERS)
         if was_away:  # it was refused a connection; whoever comes next is not
             self._proxy.come_back()
         if fault in ENDLESS and fault not in UNHEARD:
             assert all(passage.over.wait(PATIENCE) for passage in self._proxy.history[first:])
+        self._await_closed(fault, first)
         self.step(f"after {request.method}", may_stall=True)
         if isinstance(answer, http.RequestFailed):
             raise answer
         return answer
+
+    def _await_closed(self, fault: Fault | None, number: int) -> None:
+        """Or the next request may leave on a connection that is closed meanwhile, and nobody hears of it."""
+        if fault is Fault.AWAY:
+            self._proxy.wait_until_closed()
+        elif fault is Fault.CLOSED and self._proxy.next_number > number:
+            assert self._proxy.history[number].closed.wait(PATIENCE)
 
 
 class _Current(threading.local):
