@@ -56,6 +56,11 @@ def seated(programme: Programme, email: str) -> Enrollment:
     return enrollment
 
 
+def make_seated_too(enrollment: Enrollment, programme: Programme) -> None:
+    other = make_member(programme=programme, number=enrollment.card.number)
+    Enrollment.objects.filter(pk=other.pk).update(state="seated", hold_until=None, seated_at=NOW, ends_at=later(300))
+
+
 def started(enrollment: Enrollment, course: Course, **fields: object) -> CourseRun:
     told = {"enrollment": enrollment, "started_at": NOW, "last_started_at": NOW, **fields}
     return CourseRun.objects.create(user=enrollment.user, course=course, **told)
@@ -133,6 +138,20 @@ def test_title_that_goes_on_under_another_listing_does_not_leave(
     assert told() == [(ada.user_id, f"{days(28)}")]
 
 
+def test_title_with_listings_that_follow_each_other_is_told_thirty_days_before_the_last_one_ends(
+    programme: Programme, spanish: Course, ada: Enrollment
+) -> None:
+    """Each in its turn, and in any of the member's programmes; not one that comes back after a break."""
+    other = make_programme("other")
+    make_seated_too(ada, other)
+    for its, first, last in ((programme, -9, 5), (programme, 5, 10), (other, 10, 29), (programme, 40, 50)):
+        offer_course(its, spanish, offered_from=days(first), offered_until=days(last))
+    started(ada, spanish)
+    assert [leaving.tell_learners(now=later(day)) for day in (-1, 0, 5, 10, 28)] == [1, 0, 0, 0, 0]
+    assert told() == [(ada.user_id, f"{days(29)}")]
+    assert Letter.objects.filter(kind="course_leaves", enrollment__pool__programme=other).exists()
+
+
 def test_title_that_stays_in_another_programme_of_the_member_does_not_leave(
     programme: Programme, spanish: Course, ada: Enrollment
 ) -> None:
@@ -141,10 +160,7 @@ def test_title_that_stays_in_another_programme_of_the_member_does_not_leave(
     offer_course(other, spanish)
     started(ada, spanish)
     assert leaving.leaves_on(CourseRun.objects.get().pk, now=NOW) == days(5)
-    card_checking_of = make_member(programme=other, number=ada.card.number)
-    Enrollment.objects.filter(pk=card_checking_of.pk).update(
-        state="seated", hold_until=None, seated_at=NOW, ends_at=later(300)
-    )
+    make_seated_too(ada, other)
     assert leaving.leaves_on(CourseRun.objects.get().pk, now=NOW) is None
     assert leaving.tell_learners(now=NOW) == 0
 
