@@ -34,11 +34,12 @@ FROM (
 WHERE gone_on <= %(until)s AND offered @> daterange(%(today)s, gone_on) AND NOT offered @> gone_on AND {which}
 ORDER BY course_run_id, enrollment_id DESC
 """
-# Told of this day already, unless that letter was dropped because the day was another one meanwhile.
+# Told of this day already, also where staff gave that letter up; unless it was dropped because the day was another one
+# meanwhile, and not because of any trouble.
 _UNTOLD = """NOT EXISTS (
     SELECT FROM enrollment_letter AS letter
     WHERE letter.course_run_id = followed.course_run_id AND letter.kind = 'course_leaves'
-        AND letter.reason = to_char(gone_on, 'YYYY-MM-DD') AND letter.dropped_at IS NULL
+        AND letter.reason = to_char(gone_on, 'YYYY-MM-DD') AND (letter.dropped_at IS NULL OR letter.trouble <> '')
 )"""
 _OWE = f"""
 INSERT INTO enrollment_letter

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from catalog import rotation
 from catalog.models import Course, Listing, Programme
-from enrollment import card_checking, drafts, ending, leaving, rotating
+from enrollment import card_checking, drafts, ending, leaving, letters, rotating
 from enrollment.models import CourseRun, Enrollment, Letter
 from libraries.models import User
 from tests.enrollment.views.shelf_of_courses import make_course, offer_course
@@ -124,6 +124,18 @@ def test_end_that_is_moved_away_and_back_is_told_once_more_if_the_letter_was_dro
     move(listing, days(20))
     assert leaving.tell_learners(now=NOW) == 1
     assert leaving.tell_learners(now=NOW) == 0
+
+
+def test_letter_that_staff_gave_up_does_not_come_back(programme: Programme, spanish: Course, ada: Enrollment) -> None:
+    offer_course(programme, spanish, offered_until=days(20))
+    started(ada, spanish)
+    owed = []
+    for _sweep in range(3):
+        owed.append(leaving.tell_learners(now=NOW))
+        for letter in Letter.objects.filter(kind="course_leaves", dropped_at=None):
+            Letter.objects.filter(pk=letter.pk).update(stuck_at=NOW, trouble="recipient_550")
+            assert letters.give_up(letter.pk, by=User.objects.get(email="lin@example.test"), now=NOW)
+    assert owed == [1, 0, 0]
 
 
 def test_title_that_goes_on_under_another_listing_does_not_leave(
