@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -20,12 +19,10 @@ from django.core.validators import URLValidator
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
+from catalog import workbook_bombs
+
 MAX_BYTES = 5_000_000
 MAX_ROWS, MAX_COLUMNS = 20_000, 60
-# Of a workbook, which is a zip file: what its parts may be together when they are unpacked, and how many they may be.
-MAX_UNPACKED, MAX_PARTS = 60_000_000, 500
-# Cells and texts are read one by one; all else is held at once, a hundred times as large as it stands there.
-_ONE_BY_ONE, MAX_ELEMENTS = ("xl/worksheets/", "xl/sharedstrings"), 100_000
 LONGEST = {"code": 50, "title": 200, "launch_url": 500}
 LONGEST_DESCRIPTION = 2000
 LANGUAGES = ("nl", "fr", "en")
@@ -193,9 +190,11 @@ def _workbook(data: bytes) -> Table:
     """The first sheet. Whatever ails a workbook that somebody made by hand, the parser may say in its own way."""
     import openpyxl  # it takes 9 MB, which few processes need
 
-    _require_small(data)
     try:
+        workbook_bombs.require_small(data)
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, keep_links=False)
+    except workbook_bombs.TooLarge:
+        raise FileRefused("unpacked") from None
     except Exception:
         raise FileRefused("workbook") from None
     with closing(book):
@@ -210,31 +209,6 @@ def _workbook(data: bytes) -> Table:
             if row is None:
                 return
             yield row
-
-
-def _require_small(data: bytes) -> None:
-    """Before anything is parsed. More than it says, zipfile never unpacks of a part. Entities can make a small part
-    large once it is parsed; a workbook has none. A part that is damaged says so in many ways."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            parts = archive.infolist()
-            if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:
-                raise FileRefused("unpacked")
-            for part in parts:
-                name = part.filename.lower()
-                if name.endswith((".xml", ".rels")):
-                    _require_plain(archive.read(part), one_by_one=name.startswith(_ONE_BY_ONE))
-    except FileRefused:
-        raise
-    except Exception:
-        raise FileRefused("workbook") from None
-
-
-def _require_plain(xml: bytes, *, one_by_one: bool) -> None:
-    if b"<!DOCTYPE" in xml:
-        raise FileRefused("workbook")
-    if not one_by_one and xml.count(b"<") > MAX_ELEMENTS:
-        raise FileRefused("unpacked")
 
 
 def _sheet(book: Any) -> Table:

@@ -11,7 +11,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from catalog import course_files
+from catalog import course_files, workbook_bombs
 from catalog.course_files import Contents, FileRefused, Row, collected
 
 HEADER = "code;title;area;language;level;hours"
@@ -199,20 +199,76 @@ SHEET = "xl/worksheets/sheet1.xml"
 
 
 def test_workbook_that_is_huge_inside_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    bomb = with_part(workbook(["code", "title"]), "xl/media/zeros.bin", b"\0" * (course_files.MAX_UNPACKED + 1))
+    bomb = with_part(workbook(["code", "title"]), "xl/media/zeros.bin", b"\0" * (workbook_bombs.MAX_UNPACKED + 1))
     assert len(bomb) < 200_000
     monkeypatch.setattr(zipfile.ZipFile, "open", None)  # nothing is read
     assert refusal(bomb).code == "unpacked"
 
 
-def test_workbook_with_entities_is_refused() -> None:
-    laughs = b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><worksheet>&b;</worksheet>'
-    assert refusal(with_part(workbook(["code", "title"]), SHEET, laughs)).code == "workbook"
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("name", [SHEET, "xl/of_no_use.xml"])
+def test_workbook_with_entities_is_refused(name: str, encoding: str) -> None:
+    laughs = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><worksheet>&b;</worksheet>'
+    assert (
+        refusal(with_part(workbook(["code", "title"], ["1", "Een"]), name, laughs.encode(encoding))).code == "workbook"
+    )
 
 
-def test_workbook_with_a_million_styles_is_refused_before_they_are_read() -> None:
-    styles = b"<styleSheet><cellXfs>" + b"<xf/>" * (course_files.MAX_ELEMENTS + 1) + b"</cellXfs></styleSheet>"
-    assert refusal(with_part(workbook(["code", "title"]), "xl/styles.xml", styles)).code == "unpacked"
+MAIN = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+
+
+def sheet(rows: bytes) -> bytes:
+    return b'<x:worksheet xmlns:x="%b" xmlns="%b"><sheetData>%b</sheetData></x:worksheet>' % (MAIN, MAIN, rows)
+
+
+def texts(each: bytes) -> bytes:
+    return b'<sst xmlns="%b">%b</sst>' % (MAIN, each)
+
+
+MANY = workbook_bombs.MAX_HELD + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "bomb"),
+    [
+        (SHEET, sheet(b"<row>" + b"<c/>" * MANY + b"</row>")),
+        (SHEET, sheet(b"<row>" + b"<c/><!-- <row> -->" * MANY + b"</row>")),
+        (SHEET, sheet(b"<row><row/>" + b"<c/>" * MANY + b"</row>")),
+        (SHEET, sheet(b"<row>" + b'<c r="A1" s="1" t="s"/>' * (MANY // 4 + 1) + b"</row>")),
+        (SHEET, sheet(b"<row/>" * MANY)),
+        (SHEET, sheet((b"<row>" + b"<c/>" * 999 + b"</row>") * (workbook_bombs.MAX_ELEMENTS // 1000 + 1))),
+        (SHEET, sheet(b'<row><c a="' + b"a" * 400_000 + b'"/></row>')),
+        (SHEET, sheet(b"<row>" + b"".join(b"<c%d/>" % number for number in range(9_000)) + b"</row>")),
+        ("xl/sharedStrings.xml", texts(b"<si/>" * MANY)),
+        ("xl/styles.xml", b"<styleSheet><cellXfs>" + b"<xf/>" * MANY + b"</cellXfs></styleSheet>"),
+        ("a_sheet.bin", sheet(b"<row>" + b"<c/>" * MANY + b"</row>")),
+    ],
+    ids=[
+        *("cells", "comments", "rows in a row", "attributes", "rows", "all", "a long tag", "names"),
+        *("texts", "styles", "any name"),
+    ],
+)
+def test_workbook_that_would_fill_the_memory_is_refused(name: str, bomb: bytes) -> None:
+    data = with_part(workbook(["code", "title"], ["1", "Een"]), name, bomb)
+    assert len(data) < 300_000
+    assert refusal(data).code == "unpacked"
+
+
+def test_longest_list_is_no_bomb() -> None:
+    cells = "".join(f'<c r="{column}20001" s="1" t="s"><v>220001</v></c>' for column in "ABCDEFGHIJK")
+    row = f'<row r="20001" spans="1:11">{cells}</row>'.encode()
+    data = with_part(workbook(), SHEET, sheet(row * (course_files.MAX_ROWS + 1)))
+    six_each = texts(b"<si><t>Titel</t></si>" * course_files.MAX_ROWS * 6)
+    workbook_bombs.require_small(with_part(data, "xl/sharedStrings.xml", six_each))
+
+
+def test_workbook_is_read_to_its_end_whatever_it_says_of_its_size() -> None:
+    data = workbook(["code", "title"], ["1", "Een"], ["2", "Twee"])
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        honest = archive.read(SHEET)
+    assert b'"A1:B3"' in honest
+    contents = read(with_part(data, SHEET, honest.replace(b'"A1:B3"', b'"A1"')))
+    assert [row.code for row in contents.rows] == ["1", "2"]
 
 
 def test_workbook_with_a_damaged_part_is_refused() -> None:
