@@ -24,24 +24,25 @@ SIGNED_IN = "signed-in"
 @never_cache
 def start(request: HttpRequest, slug: str) -> HttpResponse:
     """Goes on at once from a button of ours beside which it says what the provider is told, or if the course was
-    started before; a link from elsewhere starts nothing, and shows the button. So does signing in."""
+    started before and no more is told than then; a link from elsewhere starts nothing, and shows the button. So does
+    signing in."""
     if not request.user.is_authenticated:
         return sign_in_for(f"{request.path}?{SIGNED_IN}")
     course = get_object_or_404(Course.objects.select_related("area", "provider__tool"), slug=slug)
     now = timezone.now()
     found = start_of(member_of(request).pk, course, now=now)
     assert found is not None
-    goes_on = ("told" in request.GET or found.has_started) and SIGNED_IN not in request.GET
-    if found.permit and goes_on and came_from_here(request):
-        return redirect(_way_on(found.permit, course, now))
+    shown = found.agreed(request.GET.get("told"))
+    if found.permit and shown is not None and SIGNED_IN not in request.GET and came_from_here(request):
+        return redirect(_way_on(found.permit, course, shown, now))
     return render(request, "enrollment/course_start.html", {"course": course, "start": found})
 
 
-def _way_on(permit: Permit, course: Course, now: datetime) -> str:
+def _way_on(permit: Permit, course: Course, shown: str, now: datetime) -> str:
     tool = starts.tool_of(course)
     if tool is not None:
-        return starts.begin(permit, tool=tool, language=(get_language() or "nl")[:2], now=now)
-    starts.note(permit, now=now)
+        return starts.begin(permit, tool=tool, shown=shown, language=(get_language() or "nl")[:2], now=now)
+    starts.note(permit, shown=shown, now=now)
     return course.provider.start_url
 
 

@@ -58,7 +58,7 @@ def test_start_is_kept_when_the_course_is_taken_off_the_list_meanwhile(together:
     following.save(user_id=ada.user_id, course=course, now=timezone.now())
     permit = starting.permit(user_id=ada.user_id, course=course, now=timezone.now())
     assert isinstance(permit, starting.Permit)
-    calls: list[Any] = [partial(starts.note, permit, now=timezone.now())]
+    calls: list[Any] = [partial(starts.note, permit, shown="name", now=timezone.now())]
     calls += [partial(following.unsave, user_id=ada.user_id, course=course), saving(ada, course)] * 3
     assert failures(together(calls)) == []
     assert CourseRun.objects.get().started_at is not None
@@ -84,7 +84,7 @@ def test_start_during_a_merge_is_of_the_account_that_stays(together: Together, _
     permit = starting.permit(user_id=bo.user_id, course=course, now=timezone.now())
     assert isinstance(permit, starting.Permit)
     told: dict[str, Any] = {"words": "The same person.", "by": make_coordinator(), "now": timezone.now()}
-    calls: list[Any] = [partial(starts.note, permit, now=timezone.now()), saving(bo, course)]
+    calls: list[Any] = [partial(starts.note, permit, shown="name", now=timezone.now()), saving(bo, course)]
     calls += [partial(merging.merge, keep_user_id=ada.user_id, other_user_id=bo.user_id, **told)]
     refused = [each for each in failures(together(calls)) if not isinstance(each, following.CannotFollow)]
     assert refused == []

@@ -160,3 +160,21 @@ def test_courses_of_others_stay_theirs(keep: Enrollment, other: Enrollment, cour
     begin(other, course)
     hand_over(keep, other)
     assert CourseRun.objects.get(pk=theirs.pk).user.email == "cy@example.test"
+
+
+@pytest.mark.parametrize("kept", ["name", "name_and_mail"])
+@pytest.mark.parametrize("later", ["name", "name_and_mail"])
+def test_of_what_both_were_shown_the_lesser_counts(
+    keep: Enrollment, other: Enrollment, course: Course, kept: str, later: str
+) -> None:
+    for who, shown in zip((keep, other), (kept, *{"name", "name_and_mail"} - {kept}), strict=True):
+        begin(who, course, shown=shown, last_started_at=NOW if shown == later else NOW - DAY)
+    assert hand_over(keep, other).shown == "name"
+
+
+def test_course_that_was_only_saved_was_shown_nothing_and_takes_nothing_away(
+    keep: Enrollment, other: Enrollment, course: Course
+) -> None:
+    save(keep, course)
+    begin(other, course, shown="name")
+    assert hand_over(keep, other).shown == "name"

@@ -18,7 +18,7 @@ from tests.enrollment.views.shelf_of_courses import days_from_now
 from tests.enrollment.views.visiting import words_of
 from tests.erasures import erase_here, erasures
 from tests.factories import make_member, make_user
-from tests.launches import FROM_HERE, ada, at, begin, course, launch, make_ready, programme, signed_in, tool
+from tests.launches import FROM_HERE, ada, at, begin, button_of, course, launch, make_ready, programme, signed_in, tool
 
 __all__ = ["ada", "course", "erasures", "programme", "signed_in", "tool"]
 pytestmark = pytest.mark.django_db
@@ -31,9 +31,10 @@ def is_page(answer: Any) -> bool:
     return answer.status_code == 200 and not Launch.objects.exists()
 
 
-def test_button_leads_to_the_tool_at_once(signed_in: Client, tool: Tool) -> None:
-    assert f'href="{START}?told" target="_blank"' in signed_in.get(COURSE).content.decode()
-    answer = signed_in.get(f"{START}?told", headers=FROM_HERE)
+def test_button_leads_to_the_tool_at_once(signed_in: Client, course: Course, tool: Tool) -> None:
+    button = button_of(signed_in, course)
+    assert f'href="{button}" target="_blank"' in signed_in.get(COURSE).content.decode()
+    answer = signed_in.get(button, headers=FROM_HERE)
     assert answer["Location"].startswith("https://tool.test/login?")
     assert "no-store" in answer["Cache-Control"]
     begun = Launch.objects.get()
@@ -71,11 +72,11 @@ def test_course_that_was_started_goes_on_at_once(signed_in: Client, course: Cour
 def test_link_from_elsewhere_starts_nothing(
     signed_in: Client, course: Course, tool: Tool, headers: dict[str, str]
 ) -> None:
-    assert is_page(signed_in.get(f"{START}?told", headers=headers))
+    assert is_page(signed_in.get(button_of(signed_in, course), headers=headers))
 
 
-def test_browser_that_only_names_the_page_starts(signed_in: Client, tool: Tool) -> None:
-    answer = signed_in.get(f"{START}?told", headers={"referer": f"http://testserver{COURSE}"})
+def test_browser_that_only_names_the_page_starts(signed_in: Client, course: Course, tool: Tool) -> None:
+    answer = signed_in.get(button_of(signed_in, course), headers={"referer": f"http://testserver{COURSE}"})
     assert answer.status_code == 302
 
 
@@ -103,7 +104,7 @@ def test_from_signing_in_the_way_goes_by_the_button(signed_in: Client, course: C
     launch(signed_in, course, tool)
     answer = signed_in.get(f"{START}?signed-in", headers=FROM_HERE)
     assert answer.status_code == 200
-    assert f'href="{START}?told"' in answer.content.decode()
+    assert f'href="{button_of(signed_in, course)}"' in answer.content.decode()
 
 
 def test_unknown_course_is_not_found(signed_in: Client) -> None:
