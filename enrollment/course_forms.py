@@ -1,17 +1,41 @@
-"""What a coordinator fills in to take in a provider's list of courses."""
+"""What a coordinator fills in of a course, or to take in a provider's list of them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from catalog.course_lists import Defaults
 from catalog.models import Area, Course, Provider
+from enrollment import rotating, tool_checks
 from enrollment.course_importing import Source
+
+if TYPE_CHECKING:
+    CourseFormBase = forms.ModelForm[Course]
+else:
+    CourseFormBase = forms.ModelForm
+
+
+class CourseForm(CourseFormBase):
+    def clean_provider(self) -> Provider:
+        provider: Provider = self.cleaned_data["provider"]
+        if self.instance.pk and provider.pk != self.instance.provider_id and rotating.is_used(self.instance):
+            raise ValidationError(
+                _("This course has been planned, or members have saved or started it: it stays with its provider.")
+            )
+        return provider
+
+    def clean_launch_url(self) -> str:
+        """Empty, or what a picked course could have."""
+        address: str = self.cleaned_data["launch_url"]
+        if address and (flaw := tool_checks.flaw_of_address(address)):
+            raise ValidationError(flaw.label)
+        return address
 
 
 class CourseListForm(forms.Form):

@@ -21,7 +21,8 @@ class ListingQuerySet(models.QuerySet["Listing"]):
 class Listing(models.Model):
     """A course on offer in a programme from one day until another (the first day it is gone; None: no end planned).
 
-    A trigger refuses more core titles on any day to come than the programme has (migration 0007).
+    Triggers refuse more core titles on any day to come than the programme has (migration 0008), and to delete what has
+    begun (0010).
     """
 
     class Role(models.TextChoices):

@@ -123,8 +123,8 @@ def test_what_changes_is_found_at_once(shelf: None, programme: Programme) -> Non
     assert found("wellbeing") == ["Rustig dutten"]
     course = make_course("Zingen", area="health")
     assert found("zingen") == []  # nobody offers it
-    listing = offer(programme, course)
-    assert found("zingen") == ["Zingen"]
+    listing = offer_course(programme, course, offered_from=(first := date(2040, 1, 1)))
+    assert found("zingen", first) == ["Zingen"]
     listing.delete()
     course.delete()
     assert not CourseDocument.objects.filter(title="zingen").exists()
@@ -251,6 +251,7 @@ def test_every_statement_that_changes_the_catalog_is_a_change(shelf: None, progr
         lambda: Programme.objects.update(name="x"),
         lambda: Synonym.objects.update(words="a, c"),
         synonym.delete,
+        lambda: Listing.objects.update(offered_from=date(2040, 1, 1), offered_until=None),
         lambda: connection.cursor().execute("DELETE FROM catalog_listing"),
         Course.objects.all().delete,
         lambda: Area.objects.create(slug="x", name_nl="x", name_fr="x", name_en="x"),

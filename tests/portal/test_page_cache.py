@@ -126,7 +126,7 @@ def _renamed() -> Course:
     "change",
     [
         lambda: Listing.objects.filter(course__title="Spaans").update(offered_until=days_from_now(0)),
-        lambda: Listing.objects.filter(course__title="Spaans").delete(),
+        lambda: Listing.objects.filter(course__title="Spaans").update(offered_from=days_from_now(3)),
         lambda: Programme.objects.update(closes_on=days_from_now(0)),
     ],
 )
