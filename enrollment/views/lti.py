@@ -80,6 +80,6 @@ def _unknown(request: HttpRequest, why: str) -> HttpResponse:
 
 
 def language_of(request: HttpRequest) -> str:
-    """As the visitor chose it: there is one address for all languages."""
-    chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME)
+    """As the visitor chose it, or that of the letters: there is one address for all languages."""
+    chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME) or getattr(request.user, "language", "")
     return chosen if chosen in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE

@@ -19,7 +19,6 @@ from allauth.idp.oidc import views as of_allauth
 from allauth.idp.oidc.internal.oauthlib.server import get_server
 from allauth.idp.oidc.models import Client, Token
 from django.conf import settings
-from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -32,7 +31,7 @@ from enrollment import signing_on
 from enrollment.models import SignOnClient
 from enrollment.openid_provider import client_of
 from enrollment.views.lti import language_of
-from enrollment.views.signing_in import member_of
+from enrollment.views.signing_in import member_of, sign_in_for
 from enrollment.views.starting import came_from_here
 from libraries import limits
 from libraries.accounts import network_of
@@ -116,7 +115,8 @@ def authorize(request: HttpRequest) -> HttpResponse:
     if not request.user.is_authenticated:
         if request.GET.get("prompt") == "none":
             return _back(request, asked, row, error="login_required")
-        return redirect_to_login(f"{request.path}?{urlencode(asked)}", settings.LOGIN_URL)
+        with override(language_of(request)):
+            return sign_in_for(f"{request.path}?{urlencode(asked)}")
     return _answer(request, asked, row)
 
 

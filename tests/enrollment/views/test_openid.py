@@ -111,8 +111,12 @@ def test_programme_says_what_is_told(
 
 
 def test_visitor_signs_in_first_and_then_goes_on_by_a_page(ada: Enrollment, row: SignOnClient) -> None:
-    answer = ask(Client(), asked_of(row))
-    assert answer["Location"].startswith("/accounts/login/?next=/openid/authorize%3F")
+    for chosen, prefix in (("", ""), ("fr", "/fr")):
+        client = Client()
+        client.cookies["language"] = chosen
+        answer = ask(client, asked_of(row))
+        assert answer["Location"].startswith(f"{prefix}/accounts/login/code/?next=/openid/authorize%3F")
+        assert 'name="next" value="/openid/authorize?' in client.get(answer["Location"]).content.decode()
     page = ask(at(ada), asked_of(row), headers=FROM_HERE)
     assert page.status_code == 200
     assert '<meta http-equiv="refresh" content="0; url=https://platform.test/callback?from=portal&amp;' in (
