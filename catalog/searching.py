@@ -17,6 +17,7 @@ MOST_LETTERS, MOST_WORDS, MOST_HITS = 100, 8, 500
 # For so many others a word that is in no course is taken at most; with fewer letters it may still become anything.
 MOST_GUESSES, FEWEST_LETTERS = 3, 4
 LETTERS_FOR_TWO_ERRORS = 6  # with fewer, two errors make it quite another word
+NEARLY_AS_ALIKE = 0.75  # as the word that looks most like it
 LOCK_TIMEOUT = "5s"
 _BEST = 1000.0  # a rank that no other reaches
 
@@ -29,9 +30,10 @@ SELECT word, tsvector_to_array(catalog_lexemes(word)), EXISTS (
 FROM unnest(string_to_array(catalog_plain(%(words)s), ' ')) WITH ORDINALITY typed (word, place)
 ORDER BY place LIMIT %(most)s
 """
-_NEAR = (
-    "SELECT word FROM catalog_searchword WHERE word %% %(word)s ORDER BY similarity(word, %(word)s) DESC, word LIMIT 30"
-)
+_NEAR = """
+SELECT word, similarity(word, %(word)s) AS likeness FROM catalog_searchword WHERE word %% %(word)s
+ORDER BY likeness DESC, word LIMIT 30
+"""
 _FORGET_WORDS = """
 DELETE FROM catalog_searchword known WHERE NOT EXISTS (
     SELECT FROM catalog_coursedocument document WHERE document.words @@ to_tsquery('simple', known.word)
@@ -162,17 +164,19 @@ def _asked(words: str) -> list[Word]:
 
 
 def _near(word: str) -> list[str]:
-    """The words of the catalog with the fewest errors between, if they are few enough. With letters in another order
-    few groups of three are the same, so that many are fetched and compared more closely."""
+    """The words of the catalog with the fewest errors between, if they are few enough, and of those the likest. With
+    letters in another order few groups of three are the same, so that many are fetched and compared more closely."""
     if len(word) < FEWEST_LETTERS:
         return []
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL pg_trgm.similarity_threshold = 0.2")
         cursor.execute(_NEAR, {"word": word})
-        errors = {near: _errors(word, near) for (near,) in cursor.fetchall()}
-    fewest = min(errors.values(), default=0)
-    most = 1 if len(word) < LETTERS_FOR_TWO_ERRORS else 2
-    return [near for near, count in errors.items() if count == fewest <= most][:MOST_GUESSES]
+        near = [(_errors(word, other), likeness, other) for other, likeness in cursor.fetchall()]
+    fewest = min((errors for errors, _likeness, _other in near), default=0)
+    if fewest > (1 if len(word) < LETTERS_FOR_TWO_ERRORS else 2):
+        return []
+    nearest = [(likeness, other) for errors, likeness, other in near if errors == fewest]
+    return [other for likeness, other in nearest if likeness >= nearest[0][0] * NEARLY_AS_ALIKE][:MOST_GUESSES]
 
 
 def _errors(typed: str, meant: str) -> int:

@@ -141,7 +141,7 @@ def test_course_says_from_when_it_is_there(client: Client, programme: Programme)
         if reader:
             client.force_login(reader)
         text = page(client, "/en/courses/later/")
-        assert f"<h2>This course is on the shelf from {first}</h2>" in text
+        assert f"<h2>This course will be on the shelf from {first}</h2>" in text
         assert f"<dd>from {first}</dd>" in text
         assert "not on the shelf now" not in text
     assert f"on the shelf from {first}" not in page(client, "/en/courses/beter-slapen/")
