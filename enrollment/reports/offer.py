@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+from django.db.models import F
+from django.db.models.functions import Greatest
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Area, Course, Listing, Programme
@@ -43,6 +45,10 @@ class Offer:
     programmes: frozenset[int]
 
     @property
+    def is_coming(self) -> bool:
+        return self.since > self.day
+
+    @property
     def is_new(self) -> bool:
         return self.day - self.since < NEW_FOR
 
@@ -77,6 +83,16 @@ def on_offer(day: date, *, among: Collection[int] | None = None) -> list[Offer]:
     for listing in listings:
         by_course.setdefault(listing.course_id, []).append(listing)
     return [_offer(found, day) for found in by_course.values()]
+
+
+def coming(course: Course, day: date) -> Offer | None:
+    """Of a course that is not on offer: as it is planned to come next. With one query, and one more if it comes."""
+    opens = Greatest("offered_from", "programme__opens_on")
+    listings = Listing.objects.filter(course=course).annotate(opens=opens).filter(opens__gt=day)
+    planned = listings.exclude(offered_until__lte=F("opens")).exclude(programme__closes_on__lte=F("opens"))
+    first = planned.order_by("opens").values_list("opens", flat=True).first()
+    found = on_offer(first, among=[course.pk]) if first else []
+    return replace(found[0], day=day, since=first) if first and found else None
 
 
 def areas_of(offers: Iterable[Offer]) -> list[tuple[Area, int]]:

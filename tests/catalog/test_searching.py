@@ -90,6 +90,25 @@ def test_typing_errors_are_forgiven(shelf: None, words: str, meant: str, titles:
     assert meant in searching.search(words, day=DAY).guessed[words.split()[0]]
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("spans", ["spaans"]),  # not "sans", which is less alike; nor "spa" and "spanish", which have two errors
+        ("spn", []),
+        ("spqns", []),
+        ("spanisch", ["spanish"]),
+        ("spanizch", ["spanish"]),
+        ("spxnizch", []),
+        ("conversatin", ["conversation"]),  # "conversaties" is two letters away
+    ],
+)
+def test_a_word_is_only_taken_for_what_is_nearest(
+    shelf: None, programme: Programme, words: str, meant: list[str]
+) -> None:
+    offer(programme, make_course("Spa", description_en="Spanish", description_nl="Conversaties sans"))
+    assert searching.search(words, day=DAY).guessed.get(words, []) == meant
+
+
 def test_the_exact_title_comes_first_and_then_what_has_it_in_the_title(shelf: None) -> None:
     assert found("excel") == ["Excel", "Excel voor gevorderden", "Werken met draaitabellen"]
 

@@ -93,6 +93,14 @@ def test_popular_is_what_enough_people_started_of_late(client: Client, programme
     assert "popular (2)" in options(client)["show"]
 
 
+def test_popular_is_the_same_all_day(client: Client, programme: Programme) -> None:
+    """Pages that are kept stay right until the next."""
+    start(Course.objects.get(title="Beter slapen"), 5, days_ago=0)
+    assert shown(show="popular") == []
+    tomorrow = find(Wish(show="popular"), day=days_from_now(1))
+    assert [each.course.title for each in tomorrow.offers] == ["Beter slapen"]
+
+
 def test_a_word_with_an_error_says_what_was_taken_for_it(client: Client, programme: Programme) -> None:
     text = words_of(client.get("/en/courses/?words=slaapn"))
     assert "No course has “slaapn”. You see what has: slapen." in text

@@ -117,12 +117,19 @@ def test_feeds_cost_two_queries(
         client.get(address)
 
 
-@pytest.mark.parametrize("address", ["/en/courses/", "/en/courses/beter-slapen/"])
+@pytest.mark.parametrize("address", ["/en/", "/en/courses/", "/en/courses/beter-slapen/"])
 def test_pages_lead_to_the_feeds(client: Client, programme: Programme, address: str) -> None:
     text = client.get(address).content.decode()
     assert 'type="application/atom+xml"' in text
     assert 'href="/en/courses/feed.atom"' in text
     assert 'href="/en/courses/calendar.ics"' in text
+
+
+@pytest.mark.parametrize("address", ["/en/", "/en/courses/"])
+def test_readers_see_the_feeds_too(client: Client, programme: Programme, address: str) -> None:
+    text = client.get(address).content.decode()
+    for feed in ("feed.atom", "calendar.ics"):
+        assert f'<a href="/en/courses/{feed}">' in text
 
 
 def test_course_tells_machines_what_it_is(client: Client, programme: Programme) -> None:
@@ -171,6 +178,17 @@ def test_course_that_left_says_so_politely_and_to_machines_too(client: Client, p
     assert "Rustig ademen" in text
     assert {"offers", "hasCourseInstance"}.isdisjoint(data(client, "/en/courses/beter-slapen/"))
     assert "noindex" not in client.get("/en/courses/rustig-ademen/").content.decode()
+
+
+def test_course_that_comes_tells_machines_when(client: Client, programme: Programme) -> None:
+    Listing.objects.filter(course__title="Beter slapen").update(
+        offered_from=days_from_now(30), offered_until=days_from_now(60)
+    )
+    told = data(client, "/en/courses/beter-slapen/")
+    assert told["hasCourseInstance"]["startDate"] == days_from_now(30).isoformat()
+    assert told["hasCourseInstance"]["endDate"] == days_from_now(59).isoformat()
+    assert told["offers"]["availabilityStarts"] == days_from_now(30).isoformat()
+    assert "noindex" not in client.get("/en/courses/beter-slapen/").content.decode()
 
 
 def test_pages_name_their_address_in_each_language(client: Client, programme: Programme) -> None:
