@@ -12,11 +12,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, override
 
+from catalog import dates
 from libraries.colors import accent_for
 
 # It takes 30 MB, which only a process that draws needs: it is imported there.
@@ -149,7 +149,7 @@ def _draw_words(pdf: FPDF, facts: Facts) -> None:
     below = max(pdf.get_y(), 90.0)
     _write(pdf, below + 4, _("followed this course to its end:"), size=14, color=_MUTED)
     _write(pdf, below + 13, drawable(facts.course), size=22, bold=True, most_lines=3)
-    day = date_format(localtime(facts.finished_at), "j F Y")
+    day = dates.written(localtime(facts.finished_at), "j F Y")
     hours = ngettext("%(hours)d hour", "%(hours)d hours", facts.hours) % {"hours": facts.hours}
     told = _("A course of %(provider)s, of about %(hours)s. Finished on %(day)s.")
     words = told % {"provider": drawable(facts.provider), "hours": hours, "day": day}
