@@ -48,7 +48,7 @@ class CourseListForm(forms.Form):
     )
     file = forms.FileField(
         label=_("CSV or XLSX file"),
-        required=False,
+        error_messages={"required": _("Choose the file.")},
         help_text=_(
             "One course on each row. The first row names the columns: code and title, and if you like area, language,"
             " level, hours, description and address."
@@ -57,6 +57,7 @@ class CourseListForm(forms.Form):
     area = forms.ModelChoiceField(
         label=_("Area of new titles"),
         queryset=Area.objects.all(),
+        empty_label="—",
         required=False,
         help_text=_("This and what follows is for new titles of which the list does not say it."),
     )
@@ -80,8 +81,8 @@ class CourseListForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         told = super().clean() or {}
-        if told.get("source") == Source.FILE and not told.get("file") and "file" not in self.errors:
-            self.add_error("file", _("Choose the file."))
+        if told.get("source") == Source.API:
+            self.errors.pop("file", None)
         return told
 
     def defaults(self) -> Defaults:

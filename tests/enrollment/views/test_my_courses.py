@@ -327,6 +327,13 @@ def test_course_of_another_has_no_reminder_to_choose(visit: Client, course: Cour
     assert not CourseRun.objects.filter(remind_on__isnull=False).exists()
 
 
+def test_course_that_is_gone_offers_no_reminder_and_lets_go_of_one(visit: Client, ada: Enrollment) -> None:
+    saved = save(ada, offered(ada, "Spaans", offered_until=days_from_now(-1)))
+    assert "Remind me by email" not in read(visit)
+    CourseRun.objects.filter(pk=saved.pk).update(remind_on=days_from_now(5))
+    assert "Send me no email" in read(visit)
+
+
 def test_finished_meanwhile_is_said(visit: Client, ada: Enrollment, course: Course) -> None:
     begin(ada, course, completed_at=timezone.now(), certificate_code="X")
     answer = visit.post(f"{COURSE}remind/", {"day": days_from_now(3).isoformat()}, follow=True)
