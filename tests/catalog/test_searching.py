@@ -191,6 +191,11 @@ def test_of_what_is_typed_a_hundred_letters_are_read(shelf: None) -> None:
     assert found("spaans" + " " * 94 + "nowhere") == ["Spaans voor beginners"]
 
 
+def test_of_what_is_typed_eight_words_are_read(shelf: None) -> None:
+    assert found("spaans " * 8 + "nowhere") == ["Spaans voor beginners"]
+    assert found("spaans " * 7 + "nowhere") == []
+
+
 def test_odd_titles_are_kept_within_bounds(shelf: None) -> None:
     make_course("ﷺ" * 200, code="odd", description_nl="x" * 2000)
     assert len(CourseDocument.objects.latest("course_id").title) <= 200
@@ -224,12 +229,15 @@ def test_any_of_the_words_is_enough_where_asked(shelf: None) -> None:
     assert sorted(found("slapen spaans", any_word=True)) == ["Beter slapen", "Spaans voor beginners"]
 
 
-def test_no_more_is_looked_at_than_can_be_shown(shelf: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_is_looked_at_than_can_be_shown(
+    shelf: None, programme: Programme, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The very title is among them; and what is asked for besides is then asked of the database."""
     monkeypatch.setattr(searching, "MOST_HITS", 1)
-    many = searching.search("excel", day=DAY)
-    assert many.is_cut
-    assert found("excel")[0] == "Excel"
+    many = searching.search("", day=DAY)
+    assert (many.is_cut, len(many.hits)) == (True, 2)
+    offer(programme, make_course("Voor"))
+    assert found("voor")[0] == "Voor"
     language = Narrow(language="fr", level="A1", hours=range(11, 100), area_id=Area.objects.get(slug="languages").pk)
     assert found("", narrow=language) == ["Français: conversation"]
     assert found("", narrow=Narrow(among=[])) == []

@@ -99,6 +99,13 @@ def test_first_start_newest_start_and_newest_progress_stay(
     assert not CourseRun.objects.filter(user=other.user).exists()
 
 
+def test_older_progress_of_the_other_is_not_taken(keep: Enrollment, other: Enrollment, course: Course) -> None:
+    begin(keep, course, progress=0.8, told_at=NOW, activity="InProgress")
+    begin(other, course, last_started_at=NOW - 9 * DAY, progress=0.2, told_at=NOW - DAY, activity="Started")
+    run = hand_over(keep, other)
+    assert (run.progress, run.told_at, run.activity) == (0.8, NOW, "InProgress")
+
+
 @pytest.mark.parametrize("finisher", ["keep", "other"])
 def test_finished_wins_and_its_certificate_is_good(
     keep: Enrollment, other: Enrollment, course: Course, finisher: str

@@ -195,8 +195,13 @@ def test_another_tool_answers_nothing_of_this_one(mo: Client, spring: Tool) -> N
     keyset = spring.keyset
     other = make_tool(make_provider("autumn"), client_id="other", keyset=keyset, deep_linking_url=PICK)
     assert refused(answer_to(go(mo, spring), item(), iss=other.client_id))
-    Tool.objects.filter(pk=spring.pk).update(is_on=False)
     assert refused(answer_to(go(mo, other), item()))
+
+
+def test_tool_that_is_off_answers_nothing(mo: Client, spring: Tool) -> None:
+    told = answer_to(go(mo, spring), item())
+    Tool.objects.update(is_on=False)
+    assert refused(told)
 
 
 def test_launch_that_was_not_answered_or_long_ago_or_of_a_course(mo: Client, spring: Tool) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
 import jwt
 import pytest
 from allauth.idp.oidc.models import Token
+from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
@@ -17,7 +19,7 @@ from catalog.models import Programme
 from enrollment import signing_on
 from enrollment.models import Enrollment, ProviderAccount, SignOnClient
 from enrollment.views import openid
-from libraries.models import StaffRole
+from libraries.models import StaffRole, User
 from tests.enrollment.views.visiting import words_of
 from tests.factories import make_librarian, make_library, make_programme, make_provider, make_staff, make_user
 from tests.launches import at, make_ready, subject_of
@@ -156,15 +158,30 @@ def test_no_place_no_account_or_an_end(ada: Enrollment, row: SignOnClient, progr
     assert "Location" not in answer
 
 
-def test_place_at_another_provider_is_none_here(ada: Enrollment) -> None:
-    other, _secret = register(make_provider("autumn"))
+def test_place_or_account_at_another_provider_is_none_here(ada: Enrollment, row: SignOnClient) -> None:
+    autumn = make_provider("autumn")
+    other, _secret = register(autumn)
     assert ask(at(ada), asked_of(other)).status_code == 403
+    ProviderAccount.objects.update(provider=autumn)
+    assert [ask(at(ada), asked_of(each)).status_code for each in (row, other)] == [403, 403]
 
 
-def test_everything_dies_with_the_place(ada: Enrollment, row: SignOnClient, secret: str) -> None:
+def give_back(ada: Enrollment) -> None:
+    """The account is not closed yet."""
+    Enrollment.objects.filter(pk=ada.pk).update(state="ended", ended_at=timezone.now(), end_reason="given_back")
+
+
+def close(ada: Enrollment) -> None:
+    User.objects.filter(pk=ada.user_id).update(is_active=False)
+
+
+@pytest.mark.parametrize("end", [end_seat, give_back, close])
+def test_everything_dies_with_the_place(
+    ada: Enrollment, row: SignOnClient, secret: str, end: Callable[[Enrollment], None]
+) -> None:
     found = tokens_of(ada, row, secret)
     code = code_of(ada, row)
-    end_seat(ada)
+    end(ada)
     assert redeem(row, secret, code).json()["error"] == "invalid_grant"
     assert userinfo(found["access_token"]).status_code == 401
     refresh = {"grant_type": "refresh_token", "refresh_token": found["refresh_token"]}
@@ -267,6 +284,18 @@ def test_code_counts_once(ada: Enrollment, row: SignOnClient, secret: str) -> No
     code = code_of(ada, row)
     assert redeem(row, secret, code).status_code == 200
     assert redeem(row, secret, code).json() == {"error": "invalid_grant"}
+
+
+def test_of_two_at_once_one_gets_a_token(
+    ada: Enrollment, row: SignOnClient, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """allauth looks a code up and takes it away in two steps."""
+    found, code = tokens_of(ada, row, secret), code_of(ada, row)
+    refresh = {"grant_type": "refresh_token", "refresh_token": found["refresh_token"]}
+    who = {"client_id": row.client_id, "client_secret": secret}
+    monkeypatch.setattr("allauth.idp.oidc.views.token", lambda _request: HttpResponse())
+    assert [redeem(row, secret, code).status_code for _ in range(2)] == [200, 400]
+    assert [post({**refresh, **who}).status_code for _ in range(2)] == [200, 400]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from django.utils import timezone
 from catalog.models import Course, Listing, Programme, Tool
 from enrollment import erasing
 from enrollment.launch import starts
-from enrollment.models import CourseRun, Enrollment, Launch, ProviderAccount
+from enrollment.models import CourseRun, Enrollment, Launch, Picking, ProviderAccount
 from tests.enrollment.views.shelf_of_courses import days_from_now
 from tests.enrollment.views.visiting import words_of
 from tests.erasures import erase_here, erasures
@@ -197,11 +197,12 @@ def test_starts_are_forgotten_after_a_day(signed_in: Client, course: Course, too
     assert starts.forget(now=begun.made_at + timedelta(days=1, seconds=1)) == 1
 
 
-def test_starts_of_a_person_are_erased(
+def test_starts_and_choices_of_a_person_are_erased(
     signed_in: Client, ada: Enrollment, course: Course, tool: Tool, erasures: Path
 ) -> None:
     begin(signed_in, course)
     now = timezone.now()
+    Picking.objects.create(tool=tool, user=ada.user, picked_at=now)  # she worked for the libraries once
     erasing.ask(user_id=ada.user_id, by=ada.user, now=now)
     erase_here(now)
-    assert Launch.objects.count() == 0
+    assert (Launch.objects.count(), Picking.objects.count()) == (0, 0)
