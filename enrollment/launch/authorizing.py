@@ -106,7 +106,7 @@ def _launch(asked: Mapping[str, str], tool: Tool, user_id: int | None, now: date
     """What was begun with another tool, answered before, or too long ago gets one answer, as what never was."""
     if user_id is None:
         raise Refusal("login_required", "nobody is signed in")
-    of_tool = Launch.objects.unanswered(now).filter(tool=tool).select_related("course", "tool", "user")
+    of_tool = Launch.objects.unanswered(now).filter(tool=tool).select_related("course", "user")
     try:
         launch = of_tool.filter(pk=UUID(hex=asked["lti_message_hint"])).first()
     except ValueError:
@@ -115,6 +115,7 @@ def _launch(asked: Mapping[str, str], tool: Tool, user_id: int | None, now: date
         raise Refusal("invalid_request", "lti_message_hint is not known, was answered before, or is too old")
     if launch.user_id != user_id or asked["login_hint"] != str(launch.subject):
         raise Refusal("login_required", "somebody else is signed in")
+    launch.tool = tool
     return launch
 
 

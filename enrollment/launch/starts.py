@@ -94,7 +94,8 @@ def note(permit: Permit, *, shown: str, now: datetime) -> None:
     the seat is used. The seat is locked first: its owner may be another account of the same person by now."""
     course, seats = permit.course, Enrollment.objects.select_for_update(no_key=True, of=("self",))
     enrollment = seats.select_related("user", "share").get(pk=permit.enrollment.pk)
-    using.start(enrollment_id=enrollment.pk, now=now)
+    if enrollment.used_at is None:
+        using.start(enrollment_id=enrollment.pk, now=now)
     # Also where the permit has a run, which is locked by this: what is saved only may be taken away meanwhile.
     CourseRun.objects.bulk_create(
         [CourseRun(user_id=enrollment.user_id, course=course)],
