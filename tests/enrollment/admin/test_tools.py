@@ -34,11 +34,6 @@ JWKS = {"keys": [kept(public_jwk())]}
 
 
 @pytest.fixture
-def ops() -> Client:
-    return sign_in(make_staff("ops@example.test", StaffRole.Role.OPERATOR))
-
-
-@pytest.fixture
 def provider() -> Provider:
     return make_provider("spring", name="Spring")
 
