@@ -280,6 +280,13 @@ def test_tool_that_does_not(mo: Client, provider: Provider, settings: Any) -> No
     assert "Nothing stands at this address." in provider_page
 
 
+@pytest.mark.parametrize("status", ["404 No", "410 Gone"])
+def test_login_address_at_which_nothing_stands(mo: Client, provider: Provider, settings: Any, status: str) -> None:
+    settings.ALLOW_PRIVATE_ADDRESSES = True
+    with odd_server(saying(status)) as there:
+        assert "Nothing stands at this address." in try_out(mo, make_tool(provider, login_url=there.base_url))
+
+
 @pytest.mark.parametrize(
     ("body", "told"),
     [
