@@ -118,6 +118,7 @@ def test_change_is_on_record_with_the_names_of_what_was_changed(ops: Client, pro
         ({"launch_url": ""}, {"launch_url"}),
         ({"redirect_uris": "  \n "}, {"redirect_uris"}),
         ({"redirect_uris": "https://*.spring.example/launch"}, {"redirect_uris"}),
+        ({"redirect_uris": "https://tool.spring.example/*"}, {"redirect_uris"}),
         ({"redirect_uris": "https://tool.spring.example/launch\nhttp://tool.spring.example/x"}, {"redirect_uris"}),
         ({"redirect_uris": "https://tool.spring.example/launch#x"}, {"redirect_uris"}),
         ({"redirect_uris": "https://tool.spring.example/a b"}, {"redirect_uris"}),

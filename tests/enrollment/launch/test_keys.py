@@ -16,7 +16,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from enrollment import signing_on, tasks
+from enrollment import noticing, signing_on, tasks
 from enrollment.launch import addresses, keys, picking, starts, tokens, tool_keys
 from enrollment.models import Event, SigningKey
 from tests.factories import NOW
@@ -219,11 +219,11 @@ def test_command_replaces_all_keys_at_once() -> None:
 
 def test_sweep_forgets_all_that_launches_leave_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     swept: list[str] = []
-    every = {"keys": keys, "starts": starts, "picking": picking, "tokens": tokens, "tool_keys": tool_keys}
-    for name, module in {**every, "signing_on": signing_on}.items():
-        monkeypatch.setattr(module, "forget", lambda *, now, name=name: swept.append(name))
+    every = (keys, noticing, picking, signing_on, starts, tokens, tool_keys)
+    for each in every:
+        monkeypatch.setattr(each, "forget", lambda *, now, name=each.__name__: swept.append(name))
     tasks.sweep_people()
-    assert sorted(swept) == sorted([*every, "signing_on"])
+    assert sorted(swept) == sorted(each.__name__ for each in every)
 
 
 @pytest.mark.django_db(transaction=True)
