@@ -144,6 +144,8 @@ def test_body_that_breaks_off_is_refused(course: Course, token: str) -> None:
         def read(self, _most: int = -1) -> bytes:
             raise OSError("the connection is gone")
 
+        readline = read
+
     told = {"content_type": "application/vnd.ims.lis.v1.score+json", "headers": {"Authorization": f"Bearer {token}"}}
     answer = Client().post(f"/lti/line-items/{course.pk}/scores", "{}", **told, **{"wsgi.input": Torn()})
     assert (answer.status_code, answer.json()["error_description"]) == (400, "the body has not come")
