@@ -53,7 +53,7 @@ def permits(*, user_id: int, courses: Collection[Course], now: datetime) -> dict
     providers = {each.provider_id for each in courses}
     claims = list(
         Enrollment.objects.filter(user_id=user_id, pool__programme__provider__in=providers)
-        .select_related("pool__programme__provider", "share__institution", "user")
+        .select_related("pool__programme", "user")
         .order_by("-seated_at", "-pk")
     )
     programmes = {each.pool.programme_id for each in claims}

@@ -229,6 +229,14 @@ MUTANTS = (
         "choice-of-another-tool", 25, PICKING, "objects.filter(tool=tool, message", "objects.filter(message", (PICKED,)
     ),
     Mutant(
+        "choice-of-a-course-start",
+        25,
+        PICKING,
+        "message=Launch.Message.PICKING, answered_at__gt",
+        "answered_at__gt",
+        (f"{PICKED}::test_launch_that_was_not_answered_or_long_ago_or_of_a_course",),
+    ),
+    Mutant(
         "choice-by-a-tool-that-is-off", 25, PICKING, "client_id=client_id, is_on=True", "client_id=client_id", (PICKED,)
     ),
     Mutant("choice-is-another-message", 25, PICKING, "if any(claims.get(", "if False and any(claims.get(", (PICKED,)),
