@@ -44,7 +44,7 @@ _WISH = "to_tsquery('simple', %(wish)s)"
 # A course in two programmes comes twice. Who has the very title is not lost where too many fit.
 _HITS = """
 WITH on_offer AS NOT MATERIALIZED (
-    SELECT document.*, listing.offered_from, listing.offered_until
+    SELECT document.*, listing.unbroken_from, listing.unbroken_until
     FROM catalog_coursedocument document
     JOIN catalog_listing listing ON listing.course_id = document.course_id
     JOIN catalog_programme programme ON programme.id = listing.programme_id
@@ -52,7 +52,7 @@ WITH on_offer AS NOT MATERIALIZED (
     AND programme.opens_on <= %(day)s AND (programme.closes_on IS NULL OR programme.closes_on > %(day)s)
     {narrow} AND {fits}
 )
-SELECT course_id, area_id, level, language, hours, offered_from, offered_until, title, rank FROM (
+SELECT course_id, area_id, level, language, hours, unbroken_from, unbroken_until, title, rank FROM (
     (SELECT on_offer.*, %(best)s AS rank FROM on_offer WHERE title = %(title)s LIMIT 100)
     UNION ALL
     (SELECT on_offer.*, {rank} AS rank FROM on_offer LIMIT %(most)s)
@@ -200,8 +200,8 @@ def _narrowed(narrow: Narrow) -> tuple[str, dict[str, Any]]:
         "language": ("document.language = %(language)s", narrow.language or None),
         "shortest": ("document.hours >= %(shortest)s", hours.start if hours else None),
         "longest": ("document.hours < %(longest)s", hours.stop if hours else None),
-        "since": ("listing.offered_from >= %(since)s", narrow.since),
-        "until": ("listing.offered_until <= %(until)s", narrow.until),
+        "since": ("listing.unbroken_from >= %(since)s", narrow.since),
+        "until": ("listing.unbroken_until <= %(until)s", narrow.until),
         "among": ("document.course_id = ANY(%(among)s)", None if narrow.among is None else list(narrow.among)),
     }
     asked = {name: each for name, each in conditions.items() if each[1] is not None}

@@ -82,6 +82,8 @@ def test_catalog_from_before_the_rotation_and_the_search_is_taken_along() -> Non
 
         roles = Listing.objects.order_by("pk").values_list("role", flat=True)
         assert list(roles) == ["core"] * 32 + ["module", "core"]
+        unbroken = Listing.objects.values_list("unbroken_from", "unbroken_until").distinct()
+        assert set(unbroken) == {(date(2026, 11, 1), None), (date(2026, 11, 1), date(2026, 12, 1))}
         assert len(searching.search("titel", day=date(2026, 11, 15)).hits) == 34
     finally:
         MigrationExecutor(connection).migrate(latest)

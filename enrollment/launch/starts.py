@@ -92,8 +92,9 @@ def answer(launch: Launch, *, nonce: str, now: datetime) -> str:
 def note(permit: Permit, *, shown: str, now: datetime) -> None:
     """The member is let into the course, having read what the provider is told (`shown`): now it is one of theirs, and
     the seat is used. The seat is locked first: its owner may be another account of the same person by now."""
-    course, seats = permit.course, Enrollment.objects.select_for_update(no_key=True, of=("self",))
-    enrollment = seats.select_related("user", "share").get(pk=permit.enrollment.pk)
+    course = permit.course
+    # Alone: joined to the owner it is not found where that is another one by the time the lock is had.
+    enrollment = Enrollment.objects.select_for_update(no_key=True).get(pk=permit.enrollment.pk)
     if enrollment.used_at is None:
         using.start(enrollment_id=enrollment.pk, now=now)
     # Also where the permit has a run, which is locked by this: what is saved only may be taken away meanwhile.

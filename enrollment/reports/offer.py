@@ -35,14 +35,23 @@ LEVELS = {
 
 @dataclass(frozen=True)
 class Offer:
-    """A course with the time it can be followed. `until` is the first day it is gone."""
+    """A course with the time it can be followed without a break. `until` is the first day it is gone. A module has days
+    of its own: the course may have been there before, and may stay."""
 
     course: Course
     day: date
     since: date
     until: date | None
-    is_module: bool
+    module: Listing | None
     programmes: frozenset[int]
+
+    @property
+    def is_module(self) -> bool:
+        return self.module is not None
+
+    @property
+    def news_since(self) -> date:
+        return self.module.offered_from if self.module else self.since
 
     @property
     def is_coming(self) -> bool:
@@ -111,16 +120,17 @@ def one_of_each_area(offers: Sequence[Offer], *, at_most: int) -> list[Offer]:
 
 
 def module_of_the_month(offers: Iterable[Offer]) -> Offer | None:
-    return max((offer for offer in offers if offer.is_module), key=lambda offer: offer.since, default=None)
+    return max((offer for offer in offers if offer.is_module), key=lambda offer: offer.news_since, default=None)
 
 
 def _offer(listings: Sequence[Listing], day: date) -> Offer:
-    ends = [listing.offered_until for listing in listings]
+    ends = [listing.unbroken_until for listing in listings]
+    modules = [listing for listing in listings if listing.role == Listing.Role.MODULE]
     return Offer(
         course=listings[0].course,
         day=day,
-        since=min(listing.offered_from for listing in listings),
+        since=min(listing.unbroken_from for listing in listings),
         until=None if None in ends else max(end for end in ends if end),
-        is_module=any(listing.role == Listing.Role.MODULE for listing in listings),
+        module=max(modules, key=lambda listing: listing.offered_from, default=None),
         programmes=frozenset(listing.programme_id for listing in listings),
     )

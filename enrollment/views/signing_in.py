@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 from allauth.account import views as allauth_views
 from allauth.account.stages import LoginByCodeStage, LoginStage
@@ -58,10 +58,18 @@ def sign_in_for(page: str) -> HttpResponse:
 
 def _page_of(request: HttpRequest) -> str:
     """The page of ours on which a form was sent: what it was sent to may be no page."""
-    came_from = urlsplit(request.headers.get("Referer", ""))
+    came_from = page_named_by(request)
     if came_from.netloc != request.get_host():
         return reverse("my_place")
     return came_from._replace(scheme="", netloc="", fragment="").geturl()
+
+
+def page_named_by(request: HttpRequest) -> SplitResult:
+    """As the browser says (Referer); empty where that is no address."""
+    try:
+        return urlsplit(request.headers.get("Referer", ""))
+    except ValueError:
+        return urlsplit("")
 
 
 def member_of(request: HttpRequest) -> User:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from urllib.parse import urlsplit
+from datetime import datetime, timedelta
+from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
 
 from catalog.models import Course
 from enrollment.launch import starts
 from enrollment.reports.course_start import start_of
 from enrollment.starting import Permit
-from enrollment.views.signing_in import member_of, sign_in_for
+from enrollment.views.signing_in import member_of, page_named_by, sign_in_for
+from libraries import limits
 
 # In the address of who comes from signing in.
 SIGNED_IN = "signed-in"
 
 
+# A click too many is no matter; a program that begins starts all day is.
+MOST_STARTS, MINUTE = 30, timedelta(minutes=1)
+
+
 @never_cache
+@require_GET
 def start(request: HttpRequest, slug: str) -> HttpResponse:
     """Goes on at once from a button of ours beside which it says what the provider is told, or if the course was
     started before and no more is told than then; a link from elsewhere starts nothing, and shows the button. So does
@@ -34,6 +41,8 @@ def start(request: HttpRequest, slug: str) -> HttpResponse:
     assert found is not None
     shown = found.agreed(request.GET.get("told"))
     if found.permit and shown is not None and SIGNED_IN not in request.GET and came_from_here(request):
+        if not limits.allow("starts of", str(request.user.pk), limit=MOST_STARTS, per=MINUTE, now=now):
+            return render(request, "429.html", status=HTTPStatus.TOO_MANY_REQUESTS)
         return redirect(_way_on(found.permit, course, shown, now))
     return render(request, "enrollment/course_start.html", {"course": course, "start": found})
 
@@ -51,4 +60,4 @@ def came_from_here(request: HttpRequest) -> bool:
     said = request.headers.get("Sec-Fetch-Site")
     if said is not None:
         return said == "same-origin"
-    return urlsplit(request.headers.get("Referer", "")).netloc == request.get_host()
+    return page_named_by(request).netloc == request.get_host()

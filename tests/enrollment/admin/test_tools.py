@@ -116,6 +116,7 @@ def test_change_is_on_record_with_the_names_of_what_was_changed(ops: Client, pro
         ({"launch_url": ""}, {"launch_url"}),
         ({"redirect_uris": "  \n "}, {"redirect_uris"}),
         ({"redirect_uris": "https://*.spring.example/launch"}, {"redirect_uris"}),
+        ({"redirect_uris": "https://tool.spring.example/*"}, {"redirect_uris"}),
         ({"redirect_uris": "https://tool.spring.example/launch\nhttp://tool.spring.example/x"}, {"redirect_uris"}),
         ({"redirect_uris": "https://tool.spring.example/launch#x"}, {"redirect_uris"}),
         ({"redirect_uris": "https://tool.spring.example/a b"}, {"redirect_uris"}),
@@ -276,6 +277,13 @@ def test_tool_that_does_not(mo: Client, provider: Provider, settings: Any) -> No
     assert event.reason == "not_found"
     provider_page = words_of(mo.get(reverse("admin:catalog_provider_change", args=[provider.pk])))
     assert "Nothing stands at this address." in provider_page
+
+
+@pytest.mark.parametrize("status", ["404 No", "410 Gone"])
+def test_login_address_at_which_nothing_stands(mo: Client, provider: Provider, settings: Any, status: str) -> None:
+    settings.ALLOW_PRIVATE_ADDRESSES = True
+    with odd_server(saying(status)) as there:
+        assert "Nothing stands at this address." in try_out(mo, make_tool(provider, login_url=there.base_url))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from django.test import Client
 
 from catalog.models import Programme
 from tests.enrollment.views.shelf_of_courses import days_from_now, make_course, offer_course
-from tests.factories import make_library, make_member, make_programme
+from tests.factories import make_librarian, make_library, make_member, make_programme
+from tests.launches import make_ready
 
 pytestmark = pytest.mark.django_db
 
@@ -167,6 +168,18 @@ def test_course_comes_with_its_programme(
     text = page(client, "/en/courses/later/")
     assert re.findall("on the shelf from ([^<]+)<", text) == ([written(days_from_now(first))] if first else [])
     assert ("This course is not on the shelf now" in text) == (first is None)
+
+
+def test_course_that_comes_back_can_be_saved(client: Client) -> None:
+    make_librarian(make_library().institution)
+    programme = make_programme()
+    course = make_course("Later")
+    offer_course(programme, course, offered_until=days_from_now(-10))
+    offer_course(programme, course, offered_from=days_from_now(40))
+    client.force_login(make_ready(programme).user)
+    text = page(client, "/en/courses/later/")
+    assert f"This course is not on offer yet. It is there from {written(days_from_now(40))}." in text
+    assert "Save for later" in text
 
 
 def test_course_knows_whose_place_it_is(client: Client, programme: Programme) -> None:

@@ -265,6 +265,8 @@ def test_visitor_is_led_to_sign_in_and_back(client: Client, ada: Enrollment, cou
     assert f'href="/en/accounts/login/code/?next={COURSE}"' in page.content.decode()
     answer = client.post(f"{COURSE}save/", headers={"referer": f"http://testserver{COURSE}"})
     assert answer["Location"] == f"/en/accounts/login/code/?next={COURSE}"
+    elsewhere = client.post(f"{COURSE}save/", headers={"referer": "http://[x"})
+    assert elsewhere["Location"] == "/en/accounts/login/code/?next=/en/my/"
     assert not CourseRun.objects.exists()
 
 

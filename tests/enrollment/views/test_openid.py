@@ -16,59 +16,37 @@ from django.test import Client
 from django.utils import timezone
 
 from catalog.models import Programme
-from enrollment import signing_on
 from enrollment.models import Enrollment, ProviderAccount, SignOnClient
 from enrollment.views import openid
-from libraries.models import StaffRole, User
+from libraries.models import User
 from tests.enrollment.views.visiting import words_of
-from tests.factories import make_librarian, make_library, make_programme, make_provider, make_staff, make_user
-from tests.launches import at, make_ready, subject_of
+from tests.factories import make_provider, make_user
+from tests.launches import at, subject_of
 from tests.openid import (
     CALLBACK,
     CHALLENGE,
     FROM_HERE,
     VERIFIER,
+    ada,
     ask,
     asked_of,
     code_of,
     end_seat,
     post,
+    programme,
     redeem,
     register,
+    row,
+    secret,
+    sign_on,
     tokens_of,
     told_in,
     userinfo,
 )
-from tests.tools import private_pem, rsa_key
+from tests.tools import rsa_key
 
+__all__ = ["ada", "programme", "row", "secret", "sign_on"]
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _on(settings: Any) -> None:
-    settings.IDP_OIDC_PRIVATE_KEYS = [{"pem": private_pem("sign-on")}]
-
-
-@pytest.fixture
-def programme(db: None) -> Programme:
-    make_librarian(make_library().institution)
-    return make_programme(name="Leren")
-
-
-@pytest.fixture
-def ada(programme: Programme) -> Enrollment:
-    return make_ready(programme)
-
-
-@pytest.fixture
-def row(programme: Programme) -> SignOnClient:
-    return register(programme.provider)[0]
-
-
-@pytest.fixture
-def secret(row: SignOnClient) -> str:
-    ops = make_staff("renewer@example.test", StaffRole.Role.OPERATOR)
-    return signing_on.renew_secret(row, by=ops, now=timezone.now())
 
 
 # --- The way ---
@@ -356,12 +334,6 @@ def test_platform_without_pkce_where_an_operator_says_so(ada: Enrollment, row: S
     code = code_of(ada, row, code_challenge=None, code_challenge_method=None)
     assert redeem(row, secret, code, code_verifier=None).status_code == 200
     assert redeem(row, secret, code_of(ada, row), code_verifier=None).status_code == 400
-
-
-def test_guesses_are_limited(row: SignOnClient, secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openid, "MOST_REFUSED", 2)
-    told = {"grant_type": "refresh_token", "refresh_token": "x", "client_id": row.client_id, "client_secret": "y"}
-    assert [post(told).status_code for _ in range(3)] == [401, 401, 429]
 
 
 def test_member_gets_so_many_codes(ada: Enrollment, row: SignOnClient, monkeypatch: pytest.MonkeyPatch) -> None:

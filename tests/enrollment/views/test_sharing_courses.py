@@ -77,6 +77,16 @@ def test_calendar_has_the_module_for_as_long_as_it_lasts(client: Client, program
     assert len({str(each["UID"]) for each in (new, module)}) == 2
 
 
+def test_what_goes_on_without_a_break_is_no_news_but_a_module_is(client: Client, programme: Programme) -> None:
+    """For the days on which it is one, though it stays and was there before."""
+    for title, until in (("Beter slapen", -5), ("Portretfoto's", -10)):
+        offer_course(programme, Course.objects.get(title=title), offered_until=days_from_now(until))
+    offer_course(programme, Course.objects.get(title="Portretfoto's"), offered_from=days_from_now(20))
+    assert entries(client) == ["Module of the month: Portretfoto's"]
+    [module] = events(client)
+    assert (module["DTSTART"].dt, module["DTEND"].dt) == (days_from_now(-10), days_from_now(20))
+
+
 @pytest.mark.parametrize("language", ["", "/fr", "/en"])
 def test_feeds_are_in_the_language_of_their_address(client: Client, programme: Programme, language: str) -> None:
     assert len(entries(client, f"{language}/courses/feed.atom")) == 2

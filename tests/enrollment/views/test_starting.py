@@ -14,6 +14,7 @@ from catalog.models import Course, Listing, Programme, Tool
 from enrollment import erasing
 from enrollment.launch import starts
 from enrollment.models import CourseRun, Enrollment, Launch, Picking, ProviderAccount
+from enrollment.views import starting
 from tests.enrollment.views.shelf_of_courses import days_from_now
 from tests.enrollment.views.visiting import words_of
 from tests.erasures import erase_here, erasures
@@ -66,6 +67,7 @@ def test_course_that_was_started_goes_on_at_once(signed_in: Client, course: Cour
         {"sec-fetch-site": "cross-site", "referer": "http://testserver/"},
         {"referer": "https://evil.test/testserver"},
         {"referer": "http://testserver.evil.test/"},
+        {"referer": "http://[x"},
     ],
     ids=str,
 )
@@ -78,6 +80,22 @@ def test_link_from_elsewhere_starts_nothing(
 def test_browser_that_only_names_the_page_starts(signed_in: Client, course: Course, tool: Tool) -> None:
     answer = signed_in.get(button_of(signed_in, course), headers={"referer": f"http://testserver{COURSE}"})
     assert answer.status_code == 302
+
+
+def test_only_a_press_of_the_button_starts(signed_in: Client, course: Course, tool: Tool) -> None:
+    button = button_of(signed_in, course)
+    for way in (signed_in.head, signed_in.post):
+        assert way(button, headers=FROM_HERE).status_code == 405
+    assert not Launch.objects.exists()
+
+
+def test_member_starts_so_often(signed_in: Client, course: Course, tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starting, "MOST_STARTS", 2)
+    button = button_of(signed_in, course, "fr")
+    answers = [signed_in.get(button, headers=FROM_HERE) for _ in range(3)]
+    assert [each.status_code for each in answers] == [302, 302, 429]
+    assert "un peu trop souvent" in words_of(answers[2])
+    assert Launch.objects.count() == 2
 
 
 def test_without_a_tool_it_starts_where_the_provider_says(signed_in: Client, ada: Enrollment, course: Course) -> None:
