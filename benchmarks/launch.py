@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import quantiles
@@ -35,10 +35,22 @@ def main(stage: Stage) -> None:
     rows.make_tool(pool, address=TOOL)
     members = rows.make_seated(pool, MEMBERS * len(AT_ONCE) + 20)
     with stage.web() as address:
-        _start_each(address, members[:20], at_once=2)  # first of all the key is made
+        buttons = _buttons()
+        _start_each(address, members[:20], buttons, at_once=2)  # first of all the key is made
         for number, at_once in enumerate(AT_ONCE):
             first = 20 + number * MEMBERS
-            _report(at_once, _start_each(address, members[first : first + MEMBERS], at_once=at_once))
+            _report(at_once, _start_each(address, members[first : first + MEMBERS], buttons, at_once=at_once))
+
+
+def _buttons() -> dict[str, str]:
+    """Where the button leads that each member, by address, has on the page of the course."""
+    from catalog.models import Course
+    from enrollment.reports.course_start import signer
+    from libraries.models import User
+
+    course = Course.objects.get(slug="measured")
+    people = User.objects.values_list("email", "pk")
+    return {email: f"/courses/measured/start/?told={signer(pk, course.pk).sign('pseudonym')}" for email, pk in people}
 
 
 def _report(at_once: int, took: Sequence[Took]) -> None:
@@ -54,24 +66,26 @@ def _report(at_once: int, took: Sequence[Took]) -> None:
             report(f"launch_{name}_{at_once}_p{percent}", value, "ms", PROMISED / value)
 
 
-def _start_each(address: tuple[str, int], members: Sequence[Member], *, at_once: int) -> list[Took]:
+def _start_each(
+    address: tuple[str, int], members: Sequence[Member], buttons: Mapping[str, str], *, at_once: int
+) -> list[Took]:
     with ThreadPoolExecutor(at_once) as pool:
-        return list(pool.map(lambda member: _start(address, member), members))
+        return list(pool.map(lambda member: _start(address, member, buttons[member.email]), members))
 
 
-def _start(address: tuple[str, int], member: Member) -> Took:
+def _start(address: tuple[str, int], member: Member, button: str) -> Took:
     connection = http.client.HTTPConnection(*address)
     connection.connect()
     try:
         told: dict[str, str] = {}
-        start = milliseconds(lambda: told.update(_begin(connection, member)))
+        start = milliseconds(lambda: told.update(_begin(connection, member, button)))
         return Took(start, milliseconds(lambda: _ask(connection, member, told)))
     finally:
         connection.close()
 
 
-def _begin(connection: http.client.HTTPConnection, member: Member) -> dict[str, str]:
-    answer, _content = _get(connection, "/courses/measured/start/?told", member)
+def _begin(connection: http.client.HTTPConnection, member: Member, button: str) -> dict[str, str]:
+    answer, _content = _get(connection, button, member)
     assert answer.status == 302, answer.status
     query = parse_qs(urlsplit(answer.headers["Location"]).query)
     return {name: query[name][0] for name in ("client_id", "login_hint", "lti_message_hint")}

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from django.db import models
-from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
+from catalog import dates
 from catalog.models import Listing
 
 Role = Listing.Role
@@ -55,7 +55,7 @@ class Against:
 
 def _in_words(name: str, value: object) -> str:
     if isinstance(value, date):
-        return date_format(value, "F Y" if name == "month" else "j F Y")
+        return dates.written(value, "F Y" if name == "month" else "j F Y")
     return str(value)
 
 

@@ -2,59 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from difflib import get_close_matches
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from catalog.models import CatalogChange
 
 # Of what is typed, so much is read; and of courses that fit, so many are looked at.
 MOST_LETTERS, MOST_WORDS, MOST_HITS = 100, 8, 500
-# A word that is in no course is taken for these at most, and only when they look so much like it.
-MOST_GUESSES, LIKENESS = 3, 0.7
+# For so many others a word that is in no course is taken at most; with fewer letters it may still become anything.
+MOST_GUESSES, FEWEST_LETTERS = 3, 4
+LETTERS_FOR_TWO_ERRORS = 6  # with fewer, two errors make it quite another word
+NEARLY_AS_ALIKE = 0.75  # as the word that looks most like it
+LOCK_TIMEOUT = "5s"
 _BEST = 1000.0  # a rank that no other reaches
 
 # Does any word begin so? Asked for what lies between, which an index knows; for LIKE it would have to know the pattern.
 _WORDS = """
-SELECT word, EXISTS (
+SELECT word, tsvector_to_array(catalog_lexemes(word)), EXISTS (
     SELECT FROM catalog_searchword known
     WHERE known.word ~>=~ typed.word AND known.word ~<~ (typed.word || chr(1114111))
 )
 FROM unnest(string_to_array(catalog_plain(%(words)s), ' ')) WITH ORDINALITY typed (word, place)
 ORDER BY place LIMIT %(most)s
 """
-_NEAR = (
-    "SELECT word FROM catalog_searchword WHERE word %% %(word)s ORDER BY similarity(word, %(word)s) DESC, word LIMIT 30"
-)
+_NEAR = """
+SELECT word, similarity(word, %(word)s) AS likeness FROM catalog_searchword WHERE word %% %(word)s
+ORDER BY likeness DESC, word LIMIT 30
+"""
 _FORGET_WORDS = """
 DELETE FROM catalog_searchword known WHERE NOT EXISTS (
     SELECT FROM catalog_coursedocument document WHERE document.words @@ to_tsquery('simple', known.word)
 )
 """
-# What begins with the word, since it may not be typed to its end, or has its stem in one of the languages.
-_ONE_WORD = """(
-    to_tsquery('simple', {lexemes}) || plainto_tsquery('dutch', {word}) || plainto_tsquery('french', {word})
-    || plainto_tsquery('english', {word})
-)"""
+# A constant, so that the planner knows how many courses fit.
+_WISH = "to_tsquery('simple', %(wish)s)"
 # A course in two programmes comes twice. Who has the very title is not lost where too many fit.
 _HITS = """
 WITH on_offer AS NOT MATERIALIZED (
-    SELECT document.*, listing.offered_from, listing.offered_until
+    SELECT document.*, listing.unbroken_from, listing.unbroken_until
     FROM catalog_coursedocument document
     JOIN catalog_listing listing ON listing.course_id = document.course_id
     JOIN catalog_programme programme ON programme.id = listing.programme_id
     WHERE listing.offered_from <= %(day)s AND (listing.offered_until IS NULL OR listing.offered_until > %(day)s)
     AND programme.opens_on <= %(day)s AND (programme.closes_on IS NULL OR programme.closes_on > %(day)s)
-    {narrow}
+    {narrow} AND {fits}
 )
-SELECT course_id, area_id, level, language, hours, offered_from, offered_until, title, rank FROM (
-    (SELECT on_offer.*, %(best)s AS rank FROM on_offer WHERE title = %(title)s AND {fits} LIMIT 100)
+SELECT course_id, area_id, level, language, hours, unbroken_from, unbroken_until, title, rank FROM (
+    (SELECT on_offer.*, %(best)s AS rank FROM on_offer WHERE title = %(title)s LIMIT 100)
     UNION ALL
-    (SELECT on_offer.*, {rank} AS rank FROM on_offer WHERE {fits} LIMIT %(most)s)
+    (SELECT on_offer.*, {rank} AS rank FROM on_offer LIMIT %(most)s)
 ) hits
 """
 
@@ -99,16 +100,20 @@ class Found:
 
 @dataclass(frozen=True)
 class Word:
-    """As it was typed, without accents and capitals; and what it may have meant, if no course has it."""
+    """As it was typed, without accents and capitals; its stems in the languages; and what it may have meant, if no
+    course has it. All are letters and digits only, as `catalog_plain` leaves them."""
 
     typed: str
+    stems: list[str]
     guesses: list[str]
 
-    def lexemes(self, *, alone: bool) -> str:
-        """For `to_tsquery`: letters and digits only, as `catalog_plain` leaves them. A single letter among other words
-        ("d'été") is no beginning of one."""
+    def query(self, *, alone: bool) -> str:
+        """What begins with the word, since it may not be typed to its end, or has a stem of it. A single letter among
+        other words ("d'été") is no beginning of one. Nothing is asked for twice: the planner would think that twice as
+        many courses fit, and go through all of them."""
         begins = f"{self.typed}:*" if alone or len(self.typed) > 1 else self.typed
-        return " | ".join([begins, *self.guesses])
+        stems = [stem for stem in self.stems if not stem.startswith(self.typed)]
+        return f"({' | '.join([begins, *stems, *self.guesses])})"
 
 
 def cleaned(words: str) -> str:
@@ -122,14 +127,14 @@ def search(words: str, *, day: date, narrow: Narrow | None = None, any_word: boo
     asked = _asked(words)
     if words and not asked:
         return Found()
-    wish, values = _wish(asked, any_word)
+    wish = (" | " if any_word else " & ").join(word.query(alone=len(asked) == 1) for word in asked)
     conditions, limits = _narrowed(narrow or Narrow())
-    fits, rank = (f"words @@ ({wish})", f"ts_rank(title_words, {wish})") if asked else ("true", "0")
+    fits, rank = (f"words @@ {_WISH}", f"ts_rank(title_words, {_WISH})") if asked else ("true", "0")
     title = " ".join(word.typed for word in asked)
     with connection.cursor() as cursor:
         cursor.execute(
             _HITS.format(fits=fits, rank=rank, narrow=conditions),
-            {**values, **limits, "day": day, "title": title, "best": _BEST, "most": MOST_HITS + 1},
+            {**limits, "wish": wish, "day": day, "title": title, "best": _BEST, "most": MOST_HITS + 1},
         )
         rows = cursor.fetchall()
     guessed = {word.typed: word.guesses for word in asked if word.guesses}
@@ -138,10 +143,14 @@ def search(words: str, *, day: date, narrow: Narrow | None = None, any_word: boo
 
 def tidy(*, now: datetime) -> None:
     """Forget words that no course has any more, and changes of the catalog that nobody can have seen the other side of.
-    The version becomes another by it, and pages are made anew."""
-    with connection.cursor() as cursor:
-        cursor.execute(_FORGET_WORDS)
+    The version becomes another by it, and pages are made anew. Whoever adds courses meanwhile waits; where one of them
+    takes too long, the words stay until the next time."""
     CatalogChange.objects.filter(at__lt=now - timedelta(days=1)).delete()
+    with suppress(OperationalError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
+        # A course that is not committed yet may have a word that no other has any more.
+        cursor.execute("LOCK TABLE catalog_searchword IN SHARE ROW EXCLUSIVE MODE")
+        cursor.execute(_FORGET_WORDS)
 
 
 def _asked(words: str) -> list[Word]:
@@ -151,25 +160,36 @@ def _asked(words: str) -> list[Word]:
     with connection.cursor() as cursor:
         cursor.execute(_WORDS, {"words": words, "most": MOST_WORDS})
         typed = cursor.fetchall()
-    return [Word(word, [] if is_known or len(word) < 3 else _near(word)) for word, is_known in typed if word]
+    return [Word(word, stems, [] if is_known else _near(word)) for word, stems, is_known in typed if word]
 
 
 def _near(word: str) -> list[str]:
-    """Words of the catalog that look like this one. With letters in another order few groups of three are the same, so
-    that many are fetched and compared more closely."""
+    """The words of the catalog with the fewest errors between, if they are few enough, and of those the likest. With
+    letters in another order few groups of three are the same, so that many are fetched and compared more closely."""
+    if len(word) < FEWEST_LETTERS:
+        return []
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL pg_trgm.similarity_threshold = 0.2")
         cursor.execute(_NEAR, {"word": word})
-        return get_close_matches(word, [near for (near,) in cursor.fetchall()], n=MOST_GUESSES, cutoff=LIKENESS)
+        near = [(_errors(word, other), likeness, other) for other, likeness in cursor.fetchall()]
+    fewest = min((errors for errors, _likeness, _other in near), default=0)
+    if fewest > (1 if len(word) < LETTERS_FOR_TWO_ERRORS else 2):
+        return []
+    nearest = [(likeness, other) for errors, likeness, other in near if errors == fewest]
+    return [other for likeness, other in nearest if likeness >= nearest[0][0] * NEARLY_AS_ALIKE][:MOST_GUESSES]
 
 
-def _wish(asked: Sequence[Word], any_word: bool) -> tuple[str, dict[str, Any]]:
-    """Constants all, so that the planner knows how many courses fit."""
-    places = range(len(asked))
-    parts = [_ONE_WORD.format(word=f"%(word{place})s", lexemes=f"%(lexemes{place})s") for place in places]
-    values = {f"word{place}": asked[place].typed for place in places}
-    values |= {f"lexemes{place}": asked[place].lexemes(alone=len(asked) == 1) for place in places}
-    return (" || " if any_word else " && ").join(parts), values
+def _errors(typed: str, meant: str) -> int:
+    """Letters too many, missing, wrong, or that have changed places with the next."""
+    earlier, above, row = [0], [0], list(range(len(meant) + 1))
+    for i, letter in enumerate(typed, 1):
+        earlier, above, row = above, row, [i]
+        for j, other in enumerate(meant, 1):
+            least = min(above[j] + 1, row[-1] + 1, above[j - 1] + (letter != other))
+            if i > 1 and j > 1 and (typed[i - 2], letter) == (other, meant[j - 2]):
+                least = min(least, earlier[j - 2] + 1)
+            row.append(least)
+    return row[-1]
 
 
 def _narrowed(narrow: Narrow) -> tuple[str, dict[str, Any]]:
@@ -180,8 +200,8 @@ def _narrowed(narrow: Narrow) -> tuple[str, dict[str, Any]]:
         "language": ("document.language = %(language)s", narrow.language or None),
         "shortest": ("document.hours >= %(shortest)s", hours.start if hours else None),
         "longest": ("document.hours < %(longest)s", hours.stop if hours else None),
-        "since": ("listing.offered_from >= %(since)s", narrow.since),
-        "until": ("listing.offered_until <= %(until)s", narrow.until),
+        "since": ("listing.unbroken_from >= %(since)s", narrow.since),
+        "until": ("listing.unbroken_until <= %(until)s", narrow.until),
         "among": ("document.course_id = ANY(%(among)s)", None if narrow.among is None else list(narrow.among)),
     }
     asked = {name: each for name, each in conditions.items() if each[1] is not None}

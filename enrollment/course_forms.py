@@ -1,17 +1,41 @@
-"""What a coordinator fills in to take in a provider's list of courses."""
+"""What a coordinator fills in of a course, or to take in a provider's list of them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from catalog.course_lists import Defaults
 from catalog.models import Area, Course, Provider
+from enrollment import rotating, tool_checks
 from enrollment.course_importing import Source
+
+if TYPE_CHECKING:
+    CourseFormBase = forms.ModelForm[Course]
+else:
+    CourseFormBase = forms.ModelForm
+
+
+class CourseForm(CourseFormBase):
+    def clean_provider(self) -> Provider:
+        provider: Provider = self.cleaned_data["provider"]
+        if self.instance.pk and provider.pk != self.instance.provider_id and rotating.is_used(self.instance):
+            raise ValidationError(
+                _("This course has been planned, or members have saved or started it: it stays with its provider.")
+            )
+        return provider
+
+    def clean_launch_url(self) -> str:
+        """Empty, or what a picked course could have."""
+        address: str = self.cleaned_data["launch_url"]
+        if address and (flaw := tool_checks.flaw_of_address(address)):
+            raise ValidationError(flaw.label)
+        return address
 
 
 class CourseListForm(forms.Form):
@@ -24,7 +48,7 @@ class CourseListForm(forms.Form):
     )
     file = forms.FileField(
         label=_("CSV or XLSX file"),
-        required=False,
+        error_messages={"required": _("Choose the file.")},
         help_text=_(
             "One course on each row. The first row names the columns: code and title, and if you like area, language,"
             " level, hours, description and address."
@@ -33,6 +57,7 @@ class CourseListForm(forms.Form):
     area = forms.ModelChoiceField(
         label=_("Area of new titles"),
         queryset=Area.objects.all(),
+        empty_label="—",
         required=False,
         help_text=_("This and what follows is for new titles of which the list does not say it."),
     )
@@ -56,8 +81,8 @@ class CourseListForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         told = super().clean() or {}
-        if told.get("source") == Source.FILE and not told.get("file") and "file" not in self.errors:
-            self.add_error("file", _("Choose the file."))
+        if told.get("source") == Source.API:
+            self.errors.pop("file", None)
         return told
 
     def defaults(self) -> Defaults:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
+
+_BREAKS = re.compile(r"[^\S\u00a0\u202f]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,4 +21,5 @@ class Draft:
 
 
 def one_line(text: str) -> str:
-    return " ".join(text.split())
+    """Spaces that do not break stay: French puts them inside its quotation marks."""
+    return _BREAKS.sub(" ", text).strip()

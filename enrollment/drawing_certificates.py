@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, override
 
+from catalog import dates
 from libraries.colors import accent_for
 
 # It takes 30 MB, which only a process that draws needs: it is imported there.
@@ -31,6 +32,8 @@ _FONTS = Path(__file__).parent / "fonts"
 _REGULAR, _BOLD = "atkinson-hyperlegible-next-regular.ttf", "atkinson-hyperlegible-next-bold.ttf"
 # Greek, Cyrillic and rare Latin letters.
 _OTHERS = "dejavu-sans.ttf"
+# Of what is left out in the midst of a text or at its ends.
+_EMPTY, _BETWEEN = re.compile(r"[(\[«“]\s*[)\]»”]"), " :;,/–-"
 _INK, _MUTED = (22, 17, 12), (94, 84, 72)
 # In millimetres, of A4 lying down: the band of color, where the text begins and how wide it may be.
 _WIDTH, _HEIGHT, _BAND, _LEFT, _TEXT = 297.0, 210.0, 16.0, 38.0, 225.0
@@ -80,10 +83,14 @@ def draw(facts: Facts) -> bytes:
 
 
 def drawable(text: str) -> str:
-    """What of it can be drawn, on one line; what no font of ours has is left out, as are pictures."""
+    """What of it can be drawn, on one line; what no font of ours has is left out, as are pictures, with the brackets
+    around it and what parted it from the rest."""
     known = _letters()
     plain = " ".join(unicodedata.normalize("NFC", text).split())
-    return " ".join("".join(each for each in plain if ord(each) in known).split())
+    drawn = "".join(each for each in plain if ord(each) in known)
+    if drawn != plain:
+        drawn = _EMPTY.sub("", drawn).strip(_BETWEEN)
+    return " ".join(drawn.split())
 
 
 def is_whole(name: str) -> bool:
@@ -141,19 +148,25 @@ def _draw_words(pdf: FPDF, facts: Facts) -> None:
     pdf.set_text_color(*_INK)
     _write(pdf, 44, _("Certificate of participation"), size=34, bold=True)
     _write(pdf, 68, _("We confirm that"), size=14, color=_MUTED)
-    if is_whole(facts.name):
-        _write(pdf, 77, drawable(facts.name), size=26, bold=True, most_lines=2)
-    else:  # a line to write the name on
-        pdf.set_draw_color(*_MUTED)
-        pdf.line(_LEFT, 89, _LEFT + 150, 89)
+    name = drawable(facts.name) if is_whole(facts.name) else ""
+    _write_or_leave_a_line(pdf, 77, name, size=26, most_lines=2)
     below = max(pdf.get_y(), 90.0)
     _write(pdf, below + 4, _("followed this course to its end:"), size=14, color=_MUTED)
-    _write(pdf, below + 13, drawable(facts.course), size=22, bold=True, most_lines=3)
-    day = date_format(localtime(facts.finished_at), "j F Y")
+    _write_or_leave_a_line(pdf, below + 13, drawable(facts.course), size=22, most_lines=3)
+    day = dates.written(localtime(facts.finished_at), "j F Y")
     hours = ngettext("%(hours)d hour", "%(hours)d hours", facts.hours) % {"hours": facts.hours}
     told = _("A course of %(provider)s, of about %(hours)s. Finished on %(day)s.")
     words = told % {"provider": drawable(facts.provider), "hours": hours, "day": day}
     _write(pdf, pdf.get_y() + 3, words, size=13, most_lines=2)
+
+
+def _write_or_leave_a_line(pdf: FPDF, top: float, text: str, *, size: float, most_lines: int) -> None:
+    """A line is for whoever writes by hand what we cannot draw."""
+    if text:
+        return _write(pdf, top, text, size=size, bold=True, most_lines=most_lines)
+    pdf.set_draw_color(*_MUTED)
+    pdf.line(_LEFT, top + 12, _LEFT + 150, top + 12)
+    pdf.set_y(top + 13)
 
 
 def _draw_check(pdf: FPDF, facts: Facts) -> None:

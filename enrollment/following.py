@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from catalog.models import Course, Listing
+from catalog.models import Course, Listing, Programme
 from enrollment.models import CourseRun, Letter
 from libraries.models import User
 
@@ -198,6 +198,7 @@ def _join(stays: CourseRun, goes: CourseRun) -> None:
     stays.remind_on = min((run.remind_on for run in both if run.remind_on), default=None)
     if goes.started_at and goes.last_started_at:
         stays.started_at = min(stays.started_at or goes.started_at, goes.started_at)
+        stays.shown = Programme.Tells.least(stays.shown, goes.shown)
         if stays.last_started_at is None or goes.last_started_at > stays.last_started_at:
             stays.last_started_at, stays.enrollment = goes.last_started_at, goes.enrollment
     if goes.told_at and (stays.told_at is None or goes.told_at > stays.told_at):

@@ -11,7 +11,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from catalog import rotation
-from catalog.models import Listing, Programme
+from catalog.models import Course, Listing, Programme
 from catalog.offer_rules import Slot
 from catalog.rotation import Outcome, Plan
 from enrollment import history, leaving, seats
@@ -75,6 +75,11 @@ class Overtaken(Exception):
     def __init__(self, preview: Preview) -> None:
         super().__init__()
         self.preview = preview
+
+
+def is_used(course: Course) -> bool:
+    """It is or was on offer or is planned, or is among somebody's own: it belongs to its provider from then on."""
+    return course.listings.exists() or course.runs.exists()
 
 
 def preview(*, programme_id: int, plan: Plan, by: User, now: datetime) -> Preview:

@@ -23,8 +23,8 @@ class Obstacle(models.TextChoices):
         "account_not_ready",
         _("Your account for the courses is being made ready. We write to you as soon as you can start."),
     )
-    OFF_OFFER = "off_offer", _("This course is not on offer any more.")
     NOT_YET = "not_yet", _("This course is not on offer yet.")
+    OFF_OFFER = "off_offer", _("This course is not on offer any more.")
     HELD = "held", _("Your library is still checking your card. Your place is held for you until then.")
     WAITING = "waiting", _("You are in the queue for a place. With a place you can start this course.")
     SEAT_ENDED = "seat_ended", _("Your place has ended. You can apply for a new one.")
@@ -53,7 +53,7 @@ def permits(*, user_id: int, courses: Collection[Course], now: datetime) -> dict
     providers = {each.provider_id for each in courses}
     claims = list(
         Enrollment.objects.filter(user_id=user_id, pool__programme__provider__in=providers)
-        .select_related("pool__programme__provider", "share__institution", "user")
+        .select_related("pool__programme", "user")
         .order_by("-seated_at", "-pk")
     )
     programmes = {each.pool.programme_id for each in claims}
@@ -121,14 +121,15 @@ def _open_until(
 ) -> date | Obstacle | None:
     """Whoever has started a title that left keeps it for as long as the programme says."""
     begun = [each for each in listings if each.offered_from <= day]
-    ends = [each.offered_until for each in begun]
+    gone = Obstacle.NOT_YET if len(begun) < len(listings) else Obstacle.OFF_OFFER
+    ends = [each.unbroken_until for each in begun]
     if None in ends:
         return None
     last = max((end for end in ends if end), default=None)
     if last is None:
-        return Obstacle.NOT_YET if listings else Obstacle.OFF_OFFER
+        return gone
     if run is not None and run.started_at is not None:
         if kept_days is None:
             return None
         last += timedelta(days=kept_days)
-    return last if last > day else Obstacle.OFF_OFFER
+    return last if last > day else gone

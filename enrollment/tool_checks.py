@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 import jwt
@@ -25,7 +26,7 @@ from enrollment.models import Event
 from libraries import limits, scoping
 from libraries.cards import addresses
 from libraries.models import StaffRole, User
-from outgoing.failures import RequestFailed
+from outgoing.failures import Failure, RequestFailed
 
 logger = logging.getLogger(__name__)
 
@@ -208,9 +209,9 @@ def _keyset(tool: Tool) -> str:
 
 
 def _login(tool: Tool) -> str:
-    """Without what it needs: whatever it answers, it is there."""
+    """Without what it needs: whatever it answers, it is there, unless it says that it is not."""
     try:
-        tool_keys.get(tool.login_url)
+        answer = tool_keys.get(tool.login_url)
     except RequestFailed as error:
         return error.code.value
-    return ""
+    return Failure.NOT_FOUND.value if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE) else ""

@@ -72,10 +72,22 @@ def subject_of(enrollment: Enrollment) -> str:
     return str(ProviderAccount.objects.get(user=enrollment.user).external_id)
 
 
+def button_of(client: Client, course: Course, language: str = "en") -> str:
+    """Where the button on the course's page leads."""
+    prefix = "" if language == "nl" else f"/{language}"
+    text = client.get(f"{prefix}/courses/{course.slug}/").content.decode()
+    button = re.search(r'class="button" href="([^"]*/start/\?told=[^"]*)"', text)
+    assert button is not None, text
+    return html.unescape(button[1])
+
+
 def begin(client: Client, course: Course, language: str = "en") -> str:
     """The button is pressed: where the browser is sent."""
-    prefix = "" if language == "nl" else f"/{language}"
-    answer = client.get(f"{prefix}/courses/{course.slug}/start/?told", headers=FROM_HERE)
+    return press(client, button_of(client, course, language))
+
+
+def press(client: Client, button: str) -> str:
+    answer = client.get(button, headers=FROM_HERE)
     assert answer.status_code == 302, answer.content
     return answer["Location"]
 

@@ -9,20 +9,49 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import pytest
 from django.test import Client
 from django.utils import timezone
 
-from catalog.models import Provider
+from catalog.models import Programme, Provider
 from enrollment import signing_on
 from enrollment.models import Enrollment, SignOnClient
 from libraries.models import StaffRole
-from tests.factories import make_staff
-from tests.launches import at
+from tests.factories import make_librarian, make_library, make_programme, make_staff
+from tests.launches import at, make_ready
+from tests.tools import private_pem
 
 CALLBACK = "https://platform.test/callback?from=portal"
 VERIFIER = "v" * 43
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 FROM_HERE = {"sec-fetch-site": "same-origin"}
+
+
+@pytest.fixture(autouse=True)
+def sign_on(settings: Any) -> None:
+    settings.IDP_OIDC_PRIVATE_KEYS = [{"pem": private_pem("sign-on")}]
+
+
+@pytest.fixture
+def programme(db: None) -> Programme:
+    make_librarian(make_library().institution)
+    return make_programme(name="Leren")
+
+
+@pytest.fixture
+def ada(programme: Programme) -> Enrollment:
+    return make_ready(programme)
+
+
+@pytest.fixture
+def row(programme: Programme) -> SignOnClient:
+    return register(programme.provider)[0]
+
+
+@pytest.fixture
+def secret(row: SignOnClient) -> str:
+    ops = make_staff("renewer@example.test", StaffRole.Role.OPERATOR)
+    return signing_on.renew_secret(row, by=ops, now=timezone.now())
 
 
 def register(provider: Provider, **fields: Any) -> tuple[SignOnClient, str]:

@@ -33,7 +33,7 @@ LAYERS = {
     "models": "models",
     "adapters, which know no models": (
         "provider cards covers cover_pictures shelf secrets privacy colors doorbell roster_files roster_places"
-        " openid_requests openid_tokens erasure_list drawing_certificates course_files workbook_bombs"
+        " openid_requests openid_tokens erasure_list drawing_certificates course_files workbook_bombs dates"
     ),
 }
 LAYER_OF = {module: number for number, names in enumerate(LAYERS.values(), 1) for module in names.split()}

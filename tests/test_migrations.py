@@ -8,9 +8,13 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
 
 from catalog import searching
 from catalog.models import Listing
+from enrollment.models import CourseRun
+from tests.enrollment.views.shelf_of_courses import make_course
+from tests.factories import make_user
 
 ROOT = Path(__file__).parent.parent
 APPS = ("catalog", "enrollment", "libraries")
@@ -78,6 +82,8 @@ def test_catalog_from_before_the_rotation_and_the_search_is_taken_along() -> Non
 
         roles = Listing.objects.order_by("pk").values_list("role", flat=True)
         assert list(roles) == ["core"] * 32 + ["module", "core"]
+        unbroken = Listing.objects.values_list("unbroken_from", "unbroken_until").distinct()
+        assert set(unbroken) == {(date(2026, 11, 1), None), (date(2026, 11, 1), date(2026, 12, 1))}
         assert len(searching.search("titel", day=date(2026, 11, 15)).hits) == 34
     finally:
         MigrationExecutor(connection).migrate(latest)
@@ -96,3 +102,18 @@ def schema() -> dict[str, list[str]]:
             cursor.execute(query)
             found[name] = sorted(str(row[0]) for row in cursor.fetchall())
     return found
+
+
+@pytest.mark.django_db(transaction=True)
+def test_courses_from_before_have_shown_that_a_number_is_told() -> None:
+    latest = [key for key in MigrationExecutor(connection).loader.graph.leaf_nodes() if key[0] == "enrollment"]
+    before = [("enrollment", "0019_single_sign_on")]
+    run = CourseRun.objects.create(course=make_course(), user=make_user(), saved_at=timezone.now())
+    assert run.shown == ""
+    try:
+        MigrationExecutor(connection).migrate(before)
+        MigrationExecutor(connection).migrate(latest)
+        run.refresh_from_db()
+        assert run.shown == "pseudonym"
+    finally:
+        MigrationExecutor(connection).migrate(latest)

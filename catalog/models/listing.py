@@ -21,7 +21,11 @@ class ListingQuerySet(models.QuerySet["Listing"]):
 class Listing(models.Model):
     """A course on offer in a programme from one day until another (the first day it is gone; None: no end planned).
 
-    A trigger refuses more core titles on any day to come than the programme has (migration 0007).
+    Of several that follow each other without a break, `unbroken_from` and `unbroken_until` of each are the first day of
+    the first and the end of the last: the course neither leaves nor is new in between. A trigger writes them (0011).
+
+    Triggers refuse more core titles on any day to come than the programme has (migration 0008), and to delete what has
+    begun (0010).
     """
 
     class Role(models.TextChoices):
@@ -37,6 +41,8 @@ class Listing(models.Model):
     role = models.CharField(_("role"), max_length=10, choices=Role, default=Role.CORE)
     offered_from = models.DateField(_("from"))
     offered_until = models.DateField(_("until"), null=True, blank=True)
+    unbroken_from = models.DateField(editable=False, db_default=date.min)
+    unbroken_until = models.DateField(editable=False, null=True)
 
     objects = ListingQuerySet.as_manager()
 

@@ -23,11 +23,16 @@ class Programme(models.Model):
         NEVER = "never", _("never")
 
     class Tells(models.TextChoices):
-        """What a course is told of whoever starts it; never more than its tool needs."""
+        """What a course is told of whoever starts it; never more than its tool needs. From the least to the most."""
 
         PSEUDONYM = "pseudonym", _("nothing but a number that stands for the member")
         NAME = "name", _("the name")
         NAME_AND_MAIL = "name_and_mail", _("the name and the email address")
+
+        @classmethod
+        def least(cls, *told: str) -> str:
+            """Of these; empty, which is nothing at all, is less than any."""
+            return min(told, key=["", *cls.values].index)
 
     slug = models.SlugField(max_length=50, unique=True)
     name = models.CharField(_("name"), max_length=100)

@@ -8,11 +8,11 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from catalog import dates
 from enrollment.admin import courses_followed
 from enrollment.admin.desk import DeskAdmin
 from enrollment.admin.disputes import DisputesView
@@ -124,11 +124,11 @@ class ApplicationAdmin(DeskAdmin):
 
     @admin.display(description=_("applied"), ordering="applied_at")
     def applied(self, row: Enrollment) -> str:
-        return date_format(localtime(row.applied_at), "j M Y, H:i")
+        return dates.written(localtime(row.applied_at), "j N Y, H:i")
 
     @admin.display(description=_("held until"), ordering="hold_until")
     def held_until(self, row: Enrollment) -> str | None:
-        return date_format(localtime(row.hold_until), "j M Y") if row.hold_until else None
+        return dates.written(localtime(row.hold_until), "j N Y") if row.hold_until else None
 
     @admin.display(description=_("in line"))
     def place(self, row: Any) -> int | None:

@@ -15,6 +15,7 @@ from catalog import rotation
 from catalog.models import Area, Course, Programme, Synonym
 from enrollment.admin.course_lists import CourseListAdmin
 from enrollment.admin.rotation import RotationAdmin
+from enrollment.course_forms import CourseForm
 from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, ScopedRelatedFilter, may
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class SynonymAdmin(ScopedAdmin):
 
 @admin.register(Course)
 class CourseAdmin(CourseListAdmin):
+    form = CourseForm
     institution_path = ""
     viewers = CENTRAL
     changers = adders = EDITORS

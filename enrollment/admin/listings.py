@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Listing
 from enrollment import rotating
+from enrollment.admin.base import tell_when_busy
 from enrollment.rotation_forms import ListingForm
 from libraries.scoped_admin import CENTRAL, ScopedAdmin, ScopedRelatedFilter, person
 
@@ -54,6 +55,7 @@ class ListingAdmin(ScopedAdmin):
         if done.outcome.come:
             obj.pk = done.outcome.come[0].listing_id
 
+    @tell_when_busy
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:

@@ -12,10 +12,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from catalog import dates
 from catalog.models import Provider
 from enrollment import reconciling, tasks
 from enrollment.admin.base import ask, tell_when_busy
@@ -42,7 +42,7 @@ class ReconciliationAdmin(ScopedAdmin):
 
     @admin.display(description=gettext_lazy("asked"), ordering="asked_at")
     def asked(self, row: Reconciliation) -> str:
-        return date_format(timezone.localtime(row.asked_at), "j F Y, H:i")
+        return dates.written(timezone.localtime(row.asked_at), "j F Y, H:i")
 
     @admin.display(description=gettext_lazy("how it stands"))
     def how_it_stands(self, row: Reconciliation) -> str:

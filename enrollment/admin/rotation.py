@@ -47,6 +47,7 @@ class RotationAdmin(ScopedAdmin):
     def on_offer(self, row: Programme) -> str:
         return format_html('<a href="{}">{}</a>', _page_of(row), _("The year ahead"))
 
+    @tell_when_busy
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:

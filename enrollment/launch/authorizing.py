@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from catalog.models import Tool
+from catalog.models import Course, Tool
 from enrollment.launch import picking, starts
 from enrollment.launch.refusal import Refusal
 from enrollment.models import Launch
@@ -37,7 +37,7 @@ class Unknown(Exception):
 @dataclass(frozen=True)
 class Answer:
     """To be posted by the browser to this address, which is one of those registered. `origins` are those of all that
-    are: the tool may send the browser on."""
+    are, and of the course: the tool may send the browser on."""
 
     address: str
     fields: Mapping[str, str]
@@ -62,7 +62,8 @@ def answer(asked: Mapping[str, str], *, user_id: int | None, repeated: Collectio
         fields = {"error": refusal.error, "error_description": refusal.why}
     language = launch.language if launch else ""
     is_picking = launch is not None and launch.message == Launch.Message.PICKING
-    return Answer(asked["redirect_uri"], fields | state, tool.provider.name, language, origins(tool), is_picking)
+    its_origins = origins(tool, launch.course if launch else None)
+    return Answer(asked["redirect_uri"], fields | state, tool.provider.name, language, its_origins, is_picking)
 
 
 def _tool(asked: Mapping[str, str], repeated: Collection[str]) -> Tool:
@@ -77,9 +78,10 @@ def _tool(asked: Mapping[str, str], repeated: Collection[str]) -> Tool:
     return tool
 
 
-def origins(tool: Tool) -> list[str]:
-    """Of all its addresses that a browser is sent to."""
+def origins(tool: Tool, course: Course | None = None) -> list[str]:
+    """Of all its addresses that a browser is sent to, and of that of the course, which may be on another host."""
     addresses = [*tool.redirect_uris, tool.launch_url, tool.login_url, tool.deep_linking_url]
+    addresses += [course.launch_url] if course else []
     parts = [urlsplit(address) for address in addresses if address]
     return sorted({f"{each.scheme}://{each.netloc}" for each in parts})
 
@@ -106,7 +108,7 @@ def _launch(asked: Mapping[str, str], tool: Tool, user_id: int | None, now: date
     """What was begun with another tool, answered before, or too long ago gets one answer, as what never was."""
     if user_id is None:
         raise Refusal("login_required", "nobody is signed in")
-    of_tool = Launch.objects.unanswered(now).filter(tool=tool).select_related("course", "tool", "user")
+    of_tool = Launch.objects.unanswered(now).filter(tool=tool).select_related("course", "user")
     try:
         launch = of_tool.filter(pk=UUID(hex=asked["lti_message_hint"])).first()
     except ValueError:
@@ -115,6 +117,7 @@ def _launch(asked: Mapping[str, str], tool: Tool, user_id: int | None, now: date
         raise Refusal("invalid_request", "lti_message_hint is not known, was answered before, or is too old")
     if launch.user_id != user_id or asked["login_hint"] != str(launch.subject):
         raise Refusal("login_required", "somebody else is signed in")
+    launch.tool = tool
     return launch
 
 

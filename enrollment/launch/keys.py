@@ -67,8 +67,7 @@ def forget(*, now: datetime) -> int:
 def rotate(*, now: datetime, at_once: bool = False) -> SigningKey:
     """A new key, which signs in `PUBLISHED_BEFORE`. `at_once`, because the others are known to strangers: it signs now,
     and nothing the others have signed is believed once tools ask again."""
-    _wait_for_others()
-    keys = _keys()
+    keys, now = _after_others(now)
     keep = [] if at_once else _published(keys, now)
     SigningKey.objects.exclude(pk__in=[each.pk for each in keep]).delete()
     for each in keep:
@@ -79,8 +78,8 @@ def rotate(*, now: datetime, at_once: bool = False) -> SigningKey:
 
 def _sign_with_a_new_key(claims: Mapping[str, Any], now: datetime) -> str:
     with transaction.atomic():
-        _wait_for_others()
-        usable = [each for each in _signing(_published(_keys(), now), now) if _opened(each)]
+        keys, now = _after_others(now)
+        usable = [each for each in _signing(_published(keys, now), now) if _opened(each)]
         key = usable[-1] if usable else _make(now, signs_from=now)
     private = _opened(key)
     assert private is not None
@@ -89,9 +88,9 @@ def _sign_with_a_new_key(claims: Mapping[str, Any], now: datetime) -> str:
 
 @transaction.atomic
 def _first(now: datetime) -> SigningKey:
-    _wait_for_others()
-    keys = _published(_keys(), now)
-    return keys[-1] if keys else _make(now, signs_from=now)
+    keys, now = _after_others(now)
+    published = _published(keys, now)
+    return published[-1] if published else _make(now, signs_from=now)
 
 
 def _make(now: datetime, *, signs_from: datetime) -> SigningKey:
@@ -130,9 +129,13 @@ def _published(keys: Sequence[SigningKey], now: datetime) -> list[SigningKey]:
     return [key for key, following in followed if following is None or now < following.signs_from + PUBLISHED_AFTER]
 
 
-def _wait_for_others() -> None:
+def _after_others(now: datetime) -> tuple[list[SigningKey], datetime]:
+    """The keys once nobody else makes any, and the moment that holds for them: whoever made the last may have come
+    later than this one, and a key whose moment has not come could be taken away."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+    keys = _keys()
+    return keys, max([now, *(each.made_at for each in keys)])
 
 
 # --- The private part ---

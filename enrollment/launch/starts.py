@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
@@ -32,9 +33,10 @@ def tool_of(course: Course) -> Tool | None:
     return tool if tool is not None and tool.is_on else None
 
 
-def begin(permit: Permit, *, tool: Tool, language: str, now: datetime) -> str:
+def begin(permit: Permit, *, tool: Tool, shown: str, language: str, now: datetime) -> str:
     """Where the browser is sent to (LTI 1.3 core, 4.1.1: initiation by the platform): the tool's own address to sign
-    in, with what it has to bring back. Nothing in it says who the member is but to this tool."""
+    in, with what it has to bring back. Nothing in it says who the member is but to this tool. `shown`: what the member
+    was shown that the tool is told (`Programme.Tells`)."""
     launch = Launch.objects.create(
         tool=tool,
         user_id=permit.enrollment.user_id,
@@ -42,6 +44,7 @@ def begin(permit: Permit, *, tool: Tool, language: str, now: datetime) -> str:
         language=language,
         enrollment=permit.enrollment,
         course=permit.course,
+        shown=shown,
         made_at=now,
         expires_at=now + LASTS,
     )
@@ -63,15 +66,16 @@ def login_address(launch: Launch, *, target: str) -> str:
 
 
 def answer(launch: Launch, *, nonce: str, now: datetime) -> str:
-    """The signed message to the tool that somebody starts a course there. Raises Refusal: the place and the offer may
-    have ended on the way. The launch's tool and course must be loaded."""
+    """The signed message to the tool that somebody starts a course there. Of the member it tells what the programme
+    tells now, and no more than was shown. Raises Refusal: the place and the offer may have ended on the way. The
+    launch's tool and course must be loaded."""
     assert launch.course is not None
     permit = starting.permit(user_id=launch.user_id, course=launch.course, now=now)
     if not isinstance(permit, Permit):
         raise Refusal("access_denied", f"the course may not be started: {permit.value}")
     if permit.account.external_id != launch.subject:
         raise Refusal("login_required", "the account has changed")
-    note(permit, now=now)
+    note(permit, shown=launch.shown, now=now)
     recipient = Recipient(
         issuer=addresses.issuer(),
         client_id=launch.tool.client_id,
@@ -80,17 +84,19 @@ def answer(launch: Launch, *, nonce: str, now: datetime) -> str:
         nonce=nonce,
     )
     start = _start(permit, launch.tool, launch.language)
-    person = _person(permit.enrollment.user, permit.enrollment.pool.programme)
+    person = _person(permit.enrollment.user, Tells.least(launch.shown, permit.enrollment.pool.programme.tells))
     return keys.sign(of_start(start, recipient, person, now=now), now=now)
 
 
 @transaction.atomic(savepoint=False)
-def note(permit: Permit, *, now: datetime) -> None:
-    """The member is let into the course: now it is one of theirs, and the seat is used. The seat is locked first: its
-    owner may be another account of the same person by now."""
-    course, seats = permit.course, Enrollment.objects.select_for_update(no_key=True, of=("self",))
-    enrollment = seats.select_related("user", "share").get(pk=permit.enrollment.pk)
-    using.start(enrollment_id=enrollment.pk, now=now)
+def note(permit: Permit, *, shown: str, now: datetime) -> None:
+    """The member is let into the course, having read what the provider is told (`shown`): now it is one of theirs, and
+    the seat is used. The seat is locked first: its owner may be another account of the same person by now."""
+    course = permit.course
+    # Alone: joined to the owner it is not found where that is another one by the time the lock is had.
+    enrollment = Enrollment.objects.select_for_update(no_key=True).get(pk=permit.enrollment.pk)
+    if enrollment.used_at is None:
+        using.start(enrollment_id=enrollment.pk, now=now)
     # Also where the permit has a run, which is locked by this: what is saved only may be taken away meanwhile.
     CourseRun.objects.bulk_create(
         [CourseRun(user_id=enrollment.user_id, course=course)],
@@ -99,12 +105,13 @@ def note(permit: Permit, *, now: datetime) -> None:
         update_fields=["course"],
     )
     mine = CourseRun.objects.filter(user_id=enrollment.user_id, course=course)
+    last: dict[str, Any] = {"last_started_at": now, "enrollment": enrollment, "shown": shown}
     # Asked of the row and not of the permit: of two starts at once, one is the first.
-    if mine.filter(started_at=None).update(started_at=now, last_started_at=now, enrollment=enrollment):
+    if mine.filter(started_at=None).update(started_at=now, **last):
         kind = Event.Kind.COURSE_STARTED
         history.record(kind, now=now, by=enrollment.user, enrollment=enrollment, new_value=course.pk)
     else:
-        mine.update(last_started_at=now, enrollment=enrollment)
+        mine.update(**last)
 
 
 def forget(*, now: datetime) -> int:
@@ -138,9 +145,8 @@ def _page_of(course: Course, language: str) -> str:
         return f"{settings.SITE_URL}{reverse('course', args=[course.slug])}"
 
 
-def _person(user: User, programme: Programme) -> Person:
-    """What the programme tells of its members, and no more."""
-    if programme.tells == Tells.PSEUDONYM:
+def _person(user: User, tells: str) -> Person:
+    if tells not in (Tells.NAME, Tells.NAME_AND_MAIL):
         return Person()
-    email = user.email if programme.tells == Tells.NAME_AND_MAIL else ""
+    email = user.email if tells == Tells.NAME_AND_MAIL else ""
     return Person(given_name=user.first_name, family_name=user.last_name, email=email, locale=user.language)

@@ -48,6 +48,8 @@ class CourseRun(models.Model):
     saved_at = models.DateTimeField(_("saved for later"), null=True, blank=True)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     last_started_at = models.DateTimeField(_("last started"), null=True, blank=True)
+    # Of what the provider is told (`Programme.Tells`), what the member had read at the last start; empty: nothing.
+    shown = models.CharField(max_length=15, blank=True, default="", editable=False)
     # A letter is wished for on this day; None when none is, or once it is owed.
     remind_on = models.DateField(_("reminder on"), null=True, blank=True)
     # As the tool last told it: from 0 to 1; None as long as it told nothing that can be measured.
@@ -70,6 +72,9 @@ class CourseRun(models.Model):
             models.UniqueConstraint(fields=["user", "course"], name="course_run_once_per_person"),
             models.CheckConstraint(
                 condition=Q(progress=None) | Q(progress__gte=0, progress__lte=1), name="course_run_progress"
+            ),
+            models.CheckConstraint(
+                condition=Q(shown__in=["", "pseudonym", "name", "name_and_mail"]), name="course_run_shown_known"
             ),
             models.CheckConstraint(
                 condition=Q(started_at=None, last_started_at=None, enrollment=None)

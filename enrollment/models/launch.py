@@ -39,6 +39,8 @@ class Launch(models.Model):
         "enrollment.Enrollment", on_delete=models.CASCADE, null=True, related_name="launches"
     )
     course = models.ForeignKey("catalog.Course", on_delete=models.CASCADE, null=True, related_name="launches")
+    # Of what the tool is told (`Programme.Tells`), what the member had read when it began: never is more told.
+    shown = models.CharField(max_length=15, blank=True, default="", editable=False)
     made_at = models.DateTimeField(_("made"))
     expires_at = models.DateTimeField(_("expires"))
     answered_at = models.DateTimeField(_("answered"), null=True)
@@ -53,6 +55,9 @@ class Launch(models.Model):
                 condition=Q(message="LtiResourceLinkRequest", enrollment__isnull=False, course__isnull=False)
                 | Q(message="LtiDeepLinkingRequest", enrollment=None, course=None),
                 name="launch_of_a_course_or_to_pick",
+            ),
+            models.CheckConstraint(
+                condition=Q(shown__in=["", "pseudonym", "name", "name_and_mail"]), name="launch_shown_known"
             ),
         ]
         indexes = [models.Index(fields=["made_at"], name="launch_made")]

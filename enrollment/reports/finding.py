@@ -223,9 +223,11 @@ def _narrow(wish: Wish, traits: _Traits) -> Narrow:
 
 
 def _popular(day: date) -> dict[int, int]:
-    """The courses that most people started of late, with how many."""
-    since = timezone.make_aware(datetime.combine(day, time())) - POPULAR_OF
-    started = CourseRun.objects.filter(started_at__gte=since).values("course_id").annotate(people=Count("pk"))
+    """The courses that most people started of late, with how many. Of whole days: what is popular changes at night, and
+    with the day the pages that are kept."""
+    until = timezone.make_aware(datetime.combine(day, time()))
+    lately = CourseRun.objects.filter(started_at__gte=until - POPULAR_OF, started_at__lt=until)
+    started = lately.values("course_id").annotate(people=Count("pk"))
     most = started.filter(people__gte=FEWEST_STARTS).order_by("-people", "course_id")[:MOST_POPULAR]
     return dict(most.values_list("course_id", "people"))
 

@@ -9,7 +9,7 @@ from enrollment.reports.offer import Offer
 
 
 def course(found: Course, own: Offer | None, *, address: str, picture: str, description: str) -> dict[str, Any]:
-    """Addresses are whole ones. A course that is not on offer has no instance and no price."""
+    """Addresses are whole ones. A course that is not on offer and is not to come has no instance and no price."""
     told: dict[str, Any] = {
         "@context": "https://schema.org",
         "@type": "Course",
@@ -35,4 +35,6 @@ def course(found: Course, own: Offer | None, *, address: str, picture: str, desc
             **ends,
         }
         told["offers"] = {"@type": "Offer", "category": "Free", "price": 0, "priceCurrency": "EUR", "url": address}
+        if own.is_coming:
+            told["offers"]["availabilityStarts"] = own.since.isoformat()
     return told

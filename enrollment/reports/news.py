@@ -30,7 +30,7 @@ def news(day: date) -> list[Offer]:
     listings = Listing.objects.on_offer(day).filter(Q(role=Listing.Role.MODULE) | Q(offered_from__gt=day - NEW_FOR))
     ids = list(listings.order_by("-offered_from", "-pk").values_list("course_id", flat=True)[:MOST])
     found = [each for each in offer.on_offer(day, among=ids) if each.is_module or each.is_new]
-    return sorted(found, key=lambda each: each.since, reverse=True)
+    return sorted(found, key=lambda each: each.news_since, reverse=True)
 
 
 def atom(offers: Iterable[Offer], *, address: str) -> bytes:
@@ -45,12 +45,12 @@ def atom(offers: Iterable[Offer], *, address: str) -> bytes:
     )
     for each in offers:
         link = address_of(each)
-        since = _midnight(each.since)
+        since = _midnight(each.news_since)
         feed.add_item(
             title=_text(_headline(each)),
             link=link,
             description=escape(_text(_summary(each))),  # it is told to be HTML
-            unique_id=f"{link}#{each.since}",
+            unique_id=f"{link}#{each.news_since}",
             pubdate=since,
             updateddate=since,
             categories=[_text(each.course.area.name)],
@@ -70,12 +70,12 @@ def calendar(offers: Iterable[Offer]) -> bytes:
 
 
 def _event(each: Offer) -> Event:
-    event = Event()
-    lasts = each.is_module and each.until is not None
-    event.add("uid", f"course-{each.course.pk}-{each.since}-{get_language()}@leerkaart")
-    event.add("dtstamp", _midnight(each.since))
-    event.add("dtstart", each.since)
-    event.add("dtend", each.until if lasts else each.since + timedelta(days=1))  # the first day it is over
+    event, since = Event(), each.news_since
+    until = each.module.offered_until if each.module else None
+    event.add("uid", f"course-{each.course.pk}-{since}-{get_language()}@leerkaart")
+    event.add("dtstamp", _midnight(since))
+    event.add("dtstart", since)
+    event.add("dtend", until or since + timedelta(days=1))  # the first day it is over
     event.add("summary", _text(_headline(each)))
     event.add("description", _text(_summary(each)))
     event.add("url", address_of(each))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+from django.db.models import F
+from django.db.models.functions import Greatest
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Area, Course, Listing, Programme
@@ -33,14 +35,27 @@ LEVELS = {
 
 @dataclass(frozen=True)
 class Offer:
-    """A course with the time it can be followed. `until` is the first day it is gone."""
+    """A course with the time it can be followed without a break. `until` is the first day it is gone. A module has days
+    of its own: the course may have been there before, and may stay."""
 
     course: Course
     day: date
     since: date
     until: date | None
-    is_module: bool
+    module: Listing | None
     programmes: frozenset[int]
+
+    @property
+    def is_module(self) -> bool:
+        return self.module is not None
+
+    @property
+    def news_since(self) -> date:
+        return self.module.offered_from if self.module else self.since
+
+    @property
+    def is_coming(self) -> bool:
+        return self.since > self.day
 
     @property
     def is_new(self) -> bool:
@@ -79,6 +94,16 @@ def on_offer(day: date, *, among: Collection[int] | None = None) -> list[Offer]:
     return [_offer(found, day) for found in by_course.values()]
 
 
+def coming(course: Course, day: date) -> Offer | None:
+    """Of a course that is not on offer: as it is planned to come next. With one query, and one more if it comes."""
+    opens = Greatest("offered_from", "programme__opens_on")
+    listings = Listing.objects.filter(course=course).annotate(opens=opens).filter(opens__gt=day)
+    planned = listings.exclude(offered_until__lte=F("opens")).exclude(programme__closes_on__lte=F("opens"))
+    first = planned.order_by("opens").values_list("opens", flat=True).first()
+    found = on_offer(first, among=[course.pk]) if first else []
+    return replace(found[0], day=day, since=first) if first and found else None
+
+
 def areas_of(offers: Iterable[Offer]) -> list[tuple[Area, int]]:
     """The areas with something on offer, each with the number of its courses."""
     offers = list(offers)
@@ -95,16 +120,17 @@ def one_of_each_area(offers: Sequence[Offer], *, at_most: int) -> list[Offer]:
 
 
 def module_of_the_month(offers: Iterable[Offer]) -> Offer | None:
-    return max((offer for offer in offers if offer.is_module), key=lambda offer: offer.since, default=None)
+    return max((offer for offer in offers if offer.is_module), key=lambda offer: offer.news_since, default=None)
 
 
 def _offer(listings: Sequence[Listing], day: date) -> Offer:
-    ends = [listing.offered_until for listing in listings]
+    ends = [listing.unbroken_until for listing in listings]
+    modules = [listing for listing in listings if listing.role == Listing.Role.MODULE]
     return Offer(
         course=listings[0].course,
         day=day,
-        since=min(listing.offered_from for listing in listings),
+        since=min(listing.unbroken_from for listing in listings),
         until=None if None in ends else max(end for end in ends if end),
-        is_module=any(listing.role == Listing.Role.MODULE for listing in listings),
+        module=max(modules, key=lambda listing: listing.offered_from, default=None),
         programmes=frozenset(listing.programme_id for listing in listings),
     )

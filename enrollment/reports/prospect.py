@@ -12,10 +12,10 @@ from math import sqrt
 from django.db import models
 from django.db.models import F, Sum
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from catalog import dates
 from catalog.models import Programme
 from enrollment import waiting_list
 from enrollment.models import Enrollment, Event
@@ -67,7 +67,7 @@ class Expected:
         return _("You can expect a place between %(first_day)s and %(last_day)s.") % days
 
     def _of(self, day: date) -> str:
-        return date_format(day, "F Y" if self.in_months else "j F")
+        return dates.written(day, "F Y" if self.in_months else "j F")
 
 
 @dataclass(frozen=True)

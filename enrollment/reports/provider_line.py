@@ -10,11 +10,11 @@ from enum import StrEnum
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from catalog import tallies
+from catalog import dates, tallies
 from catalog.models import Provider, ProviderLine
 from catalog.tallies import Latency
 from enrollment.reports import troubles
@@ -156,7 +156,7 @@ def _in_words(line: ProviderLine, now: datetime) -> tuple[Code, str]:
 
 
 def _moment(at: datetime) -> str:
-    return formats.date_format(timezone.localtime(at), "j F Y, H:i")
+    return dates.written(timezone.localtime(at), "j F Y, H:i")
 
 
 def calls(provider: Provider, *, now: datetime) -> Calls:

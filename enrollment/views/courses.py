@@ -27,6 +27,7 @@ def course(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "course": found,
         "offer": own,
+        "coming": None if own else offer.coming(found, day),
         "level": offer.level_in_words(found),
         "summary": _summary(found),
         "alike": finding.alike(found, day=day),

@@ -10,11 +10,11 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from catalog import dates
 from catalog.models import Course
 from enrollment import following
 from enrollment.forms import ReminderForm
@@ -77,7 +77,7 @@ def remind(request: HttpRequest, slug: str) -> HttpResponse:
             return _page(request, form, run)
         messages.warning(request, error.obstacle.label)
         return redirect("my_courses")
-    told = {"course": run.course.title, "day": date_format(day, "j F Y") if day else ""}
+    told = {"course": run.course.title, "day": dates.written(day, "j F Y") if day else ""}
     words = _("On %(day)s we write to you about “%(course)s”.") if day else _("We do not write about “%(course)s”.")
     messages.success(request, words % told)
     return redirect("my_courses")

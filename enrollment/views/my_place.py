@@ -7,12 +7,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
+from catalog import dates
 from enrollment import ending, renewing, tasks, using
 from enrollment.forms import CourseLettersForm, LanguageForm
 from enrollment.models import Enrollment
@@ -88,7 +88,7 @@ def renew(request: HttpRequest, pk: int) -> HttpResponse:
         messages.warning(request, error.obstacle.label)
     else:
         tasks.ring()
-        until = date_format(localtime(renewed.ends_at), "j F Y")
+        until = dates.written(localtime(renewed.ends_at), "j F Y")
         messages.success(request, _("Your place is renewed: it is yours until %(day)s.") % {"day": until})
     return redirect("my_place")
 

@@ -19,7 +19,6 @@ from allauth.idp.oidc import views as of_allauth
 from allauth.idp.oidc.internal.oauthlib.server import get_server
 from allauth.idp.oidc.models import Client, Token
 from django.conf import settings
-from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -32,7 +31,7 @@ from enrollment import signing_on
 from enrollment.models import SignOnClient
 from enrollment.openid_provider import client_of
 from enrollment.views.lti import language_of
-from enrollment.views.signing_in import member_of
+from enrollment.views.signing_in import member_of, sign_in_for
 from enrollment.views.starting import came_from_here
 from libraries import limits
 from libraries.accounts import network_of
@@ -46,7 +45,7 @@ PARAMETERS = (
 )
 _LONGEST, _LONGEST_QUERY = 1000, 3500
 CODES_PER_MEMBER, MINUTE = 30, timedelta(minutes=1)
-# Of a network only what is refused counts.
+# Of a network only strangers count: a platform asks for all its members from one, and their places may end together.
 MOST_REFUSED, HOUR = 300, timedelta(hours=1)
 View = Callable[..., HttpResponse]
 
@@ -116,7 +115,8 @@ def authorize(request: HttpRequest) -> HttpResponse:
     if not request.user.is_authenticated:
         if request.GET.get("prompt") == "none":
             return _back(request, asked, row, error="login_required")
-        return redirect_to_login(f"{request.path}?{urlencode(asked)}", settings.LOGIN_URL)
+        with override(language_of(request)):
+            return sign_in_for(f"{request.path}?{urlencode(asked)}")
     return _answer(request, asked, row)
 
 
@@ -161,14 +161,14 @@ def _flaw(request: HttpRequest, asked: Mapping[str, str], row: SignOnClient) -> 
 @never_cache
 @require_POST
 def token(request: HttpRequest) -> HttpResponse:
-    """RFC 6749, 3.2. Whoever is refused time and again waits, before the secret is looked at."""
+    """RFC 6749, 3.2. Whoever is a stranger time and again waits, before the secret is looked at."""
     now, network = timezone.now(), network_of(request)
     if not limits.allow("refused sign-ons from", network, limit=MOST_REFUSED, per=HOUR, now=now):
         return _error("temporarily_unavailable", HTTPStatus.TOO_MANY_REQUESTS, **{"Retry-After": "3600"})
     answer: HttpResponse = _refusal(request) or of_allauth.token(request)
-    if answer.status_code == HTTPStatus.OK:
+    if answer.status_code != HTTPStatus.UNAUTHORIZED:
         limits.give_back("refused sign-ons from", network, per=HOUR, now=now)
-    else:
+    if answer.status_code != HTTPStatus.OK:
         logger.warning("a token for single sign-on is refused")
     return answer
 
@@ -180,6 +180,8 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
     row = client_of(shown or named)
     if row is None or (shown and named and shown != named):
         return _error("invalid_client", HTTPStatus.UNAUTHORIZED)
+    if _is_odd(request) or "resource" in request.POST:
+        return _error("invalid_request")
     if any(len(request.POST.getlist(name)) > 1 or "\x00" in request.POST[name] for name in request.POST):
         return _error("invalid_request")
     grant, now = request.POST.get("grant_type"), timezone.now()
@@ -195,6 +197,11 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
     return _unless_first("refresh", row.client_id, str(found.pk)) if found else None
 
 
+def _is_odd(request: HttpRequest) -> bool:
+    """Nothing is asked in an address, where oauthlib breaks on what it cannot read."""
+    return bool(request.META.get("QUERY_STRING"))
+
+
 def _unless_first(kind: str, client_id: str, shown: str) -> HttpResponse | None:
     """Of two that show the same at once, one gets a token."""
     first = limits.allow(f"{kind} of sign-on", client_id, shown, limit=1, per=HOUR, now=timezone.now())
@@ -207,6 +214,8 @@ def _unless_first(kind: str, client_id: str, shown: str) -> HttpResponse | None:
 @require_http_methods(["GET", "POST"])
 def userinfo(request: HttpRequest) -> HttpResponse:
     """OpenID Connect Core 1.0, 5.3."""
+    if _is_odd(request):
+        return _error("invalid_request")
     answer: HttpResponse = of_allauth.user_info(request)
     return answer
 

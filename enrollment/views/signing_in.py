@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 from allauth.account import views as allauth_views
 from allauth.account.stages import LoginByCodeStage, LoginStage
@@ -29,6 +29,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from enrollment import tasks
 from enrollment.forms import CodeForm, EmailForm
 from enrollment.templatetags.shelf import in_language
+from enrollment.views import allowing
 from libraries import accounts, openid
 from libraries.identities import Identity
 from libraries.models import User
@@ -57,10 +58,18 @@ def sign_in_for(page: str) -> HttpResponse:
 
 def _page_of(request: HttpRequest) -> str:
     """The page of ours on which a form was sent: what it was sent to may be no page."""
-    came_from = urlsplit(request.headers.get("Referer", ""))
+    came_from = page_named_by(request)
     if came_from.netloc != request.get_host():
         return reverse("my_place")
     return came_from._replace(scheme="", netloc="", fragment="").geturl()
+
+
+def page_named_by(request: HttpRequest) -> SplitResult:
+    """As the browser says (Referer); empty where that is no address."""
+    try:
+        return urlsplit(request.headers.get("Referer", ""))
+    except ValueError:
+        return urlsplit("")
 
 
 def member_of(request: HttpRequest) -> User:
@@ -91,19 +100,16 @@ def mail_step(
     context = {"form": form, "trouble": trouble, "next": destination, "identity_providers": offered}
     context |= {"provider_name": openid.name_of(identity.issuer)} if identity else {}
     page = render(request, template, context, status=status)
-    return _may_lead_to(openid.origins(), page) if offered else page
-
-
-def _may_lead_to(origins: list[str], page: HttpResponse) -> HttpResponse:
-    """A browser holds the policy about forms against where a form is sent on to, too."""
-    page._csp_update = {"form-action": origins}  # type: ignore[attr-defined]
-    return page
+    return allowing.forms_to(openid.origins(), request, page) if offered else page
 
 
 def destination_of(request: HttpRequest) -> str:
-    """Where the person was going, in the language of the page: it may have been switched on the way."""
-    asked = get_next_redirect_url(request)
-    return in_language(asked, (get_language() or "nl")[:2]) if asked else ""
+    """Where the person was going, in the language of the page: it may have been switched on the way. Where a platform
+    asks who somebody is, is one for all languages."""
+    asked: str = get_next_redirect_url(request) or ""
+    if not asked or asked.startswith(reverse("openid_authorize")):
+        return asked
+    return in_language(asked, (get_language() or "nl")[:2])
 
 
 def _send(request: HttpRequest, form: EmailForm, identity: Identity | None) -> tuple[str, HTTPStatus]:

@@ -88,6 +88,7 @@ class _Learner:
             began = self._between(self.enrollment.seated_at + timedelta(hours=3), self.now - LEAST)
             last = self._between(began, min(began + LONGEST, self.now - timedelta(minutes=5)))
             run = CourseRun(user=self.enrollment.user, enrollment=self.enrollment, course_id=course_id)
+            run.shown = Programme.Tells.PSEUDONYM
             run.started_at, run.last_started_at, run.activity = began, self._between(began, last), Activity.STARTED
             yield self._became(run, self.dice.choice(BECAME), last)
 

@@ -11,6 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from portal.sandbox import servers
 from portal.sandbox.programs import ProgramError, end_leftover
 
@@ -95,6 +98,8 @@ class DemoFolder:
         for name in ("SECRET_KEY", "SANDBOX_PLATFORM_TOKEN", "SANDBOX_LIBRARY_PASSWORD"):
             kept.setdefault(name, secrets.token_urlsafe(48))
         kept.setdefault("SANDBOX_WEBHOOK_SECRET", f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}")
+        if "SIGN_ON_KEY" not in kept:
+            kept["SIGN_ON_KEY"] = _new_key()
         self.write_lines("secrets", kept)
         return kept
 
@@ -116,6 +121,13 @@ class DemoFolder:
         finally:
             for name in ("pid", "environment"):
                 (self.path / name).unlink(missing_ok=True)
+
+
+def _new_key() -> str:
+    """In PEM, on one line (`portal.environment.sign_on_keys`)."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem.decode().replace("\n", "\\n")
 
 
 def is_free(port: int) -> bool:

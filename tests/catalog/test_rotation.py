@@ -352,3 +352,18 @@ def test_database_refuses_a_course_twice_at_once(programme: Programme, spanish: 
     with pytest.raises(IntegrityError, match="listing_course_once_at_a_time"), transaction.atomic():
         offer_course(programme, spanish, offered_from=days(4))
     offer_course(programme, spanish, offered_from=days(5))
+
+
+@pytest.mark.parametrize(("since", "until"), [(-100, None), (-100, -1), (0, None)])
+def test_database_keeps_what_has_begun(programme: Programme, since: int, until: int | None) -> None:
+    last = None if until is None else days(until)
+    row = offer_course(programme, make_course(), offered_from=days(since), offered_until=last)
+    for delete in (row.delete, Listing.objects.all().delete):
+        with pytest.raises(IntegrityError, match="it can end, and stays"), transaction.atomic():
+            delete()
+    assert Listing.objects.get() == row
+
+
+def test_database_lets_go_of_what_is_to_come(programme: Programme) -> None:
+    row = offer_course(programme, make_course(), offered_from=days(1))
+    assert row.delete()[0] == 1

@@ -90,6 +90,25 @@ def test_typing_errors_are_forgiven(shelf: None, words: str, meant: str, titles:
     assert meant in searching.search(words, day=DAY).guessed[words.split()[0]]
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("spans", ["spaans"]),  # not "sans", which is less alike; nor "spa" and "spanish", which have two errors
+        ("spn", []),
+        ("spqns", []),
+        ("spanisch", ["spanish"]),
+        ("spanizch", ["spanish"]),
+        ("spxnizch", []),
+        ("conversatin", ["conversation"]),  # "conversaties" is two letters away
+    ],
+)
+def test_a_word_is_only_taken_for_what_is_nearest(
+    shelf: None, programme: Programme, words: str, meant: list[str]
+) -> None:
+    offer(programme, make_course("Spa", description_en="Spanish", description_nl="Conversaties sans"))
+    assert searching.search(words, day=DAY).guessed.get(words, []) == meant
+
+
 def test_the_exact_title_comes_first_and_then_what_has_it_in_the_title(shelf: None) -> None:
     assert found("excel") == ["Excel", "Excel voor gevorderden", "Werken met draaitabellen"]
 
@@ -123,8 +142,8 @@ def test_what_changes_is_found_at_once(shelf: None, programme: Programme) -> Non
     assert found("wellbeing") == ["Rustig dutten"]
     course = make_course("Zingen", area="health")
     assert found("zingen") == []  # nobody offers it
-    listing = offer(programme, course)
-    assert found("zingen") == ["Zingen"]
+    listing = offer_course(programme, course, offered_from=(first := date(2040, 1, 1)))
+    assert found("zingen", first) == ["Zingen"]
     listing.delete()
     course.delete()
     assert not CourseDocument.objects.filter(title="zingen").exists()
@@ -172,6 +191,11 @@ def test_of_what_is_typed_a_hundred_letters_are_read(shelf: None) -> None:
     assert found("spaans" + " " * 94 + "nowhere") == ["Spaans voor beginners"]
 
 
+def test_of_what_is_typed_eight_words_are_read(shelf: None) -> None:
+    assert found("spaans " * 8 + "nowhere") == ["Spaans voor beginners"]
+    assert found("spaans " * 7 + "nowhere") == []
+
+
 def test_odd_titles_are_kept_within_bounds(shelf: None) -> None:
     make_course("ﷺ" * 200, code="odd", description_nl="x" * 2000)
     assert len(CourseDocument.objects.latest("course_id").title) <= 200
@@ -205,12 +229,15 @@ def test_any_of_the_words_is_enough_where_asked(shelf: None) -> None:
     assert sorted(found("slapen spaans", any_word=True)) == ["Beter slapen", "Spaans voor beginners"]
 
 
-def test_no_more_is_looked_at_than_can_be_shown(shelf: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_is_looked_at_than_can_be_shown(
+    shelf: None, programme: Programme, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The very title is among them; and what is asked for besides is then asked of the database."""
     monkeypatch.setattr(searching, "MOST_HITS", 1)
-    many = searching.search("excel", day=DAY)
-    assert many.is_cut
-    assert found("excel")[0] == "Excel"
+    many = searching.search("", day=DAY)
+    assert (many.is_cut, len(many.hits)) == (True, 2)
+    offer(programme, make_course("Voor"))
+    assert found("voor")[0] == "Voor"
     language = Narrow(language="fr", level="A1", hours=range(11, 100), area_id=Area.objects.get(slug="languages").pk)
     assert found("", narrow=language) == ["Français: conversation"]
     assert found("", narrow=Narrow(among=[])) == []
@@ -251,6 +278,7 @@ def test_every_statement_that_changes_the_catalog_is_a_change(shelf: None, progr
         lambda: Programme.objects.update(name="x"),
         lambda: Synonym.objects.update(words="a, c"),
         synonym.delete,
+        lambda: Listing.objects.update(offered_from=date(2040, 1, 1), offered_until=None),
         lambda: connection.cursor().execute("DELETE FROM catalog_listing"),
         Course.objects.all().delete,
         lambda: Area.objects.create(slug="x", name_nl="x", name_fr="x", name_en="x"),

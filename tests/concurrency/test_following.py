@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
+from threading import Event as Signal
+from time import sleep
 from typing import Any
 
 import pytest
@@ -58,7 +60,7 @@ def test_start_is_kept_when_the_course_is_taken_off_the_list_meanwhile(together:
     following.save(user_id=ada.user_id, course=course, now=timezone.now())
     permit = starting.permit(user_id=ada.user_id, course=course, now=timezone.now())
     assert isinstance(permit, starting.Permit)
-    calls: list[Any] = [partial(starts.note, permit, now=timezone.now())]
+    calls: list[Any] = [partial(starts.note, permit, shown="name", now=timezone.now())]
     calls += [partial(following.unsave, user_id=ada.user_id, course=course), saving(ada, course)] * 3
     assert failures(together(calls)) == []
     assert CourseRun.objects.get().started_at is not None
@@ -84,8 +86,35 @@ def test_start_during_a_merge_is_of_the_account_that_stays(together: Together, _
     permit = starting.permit(user_id=bo.user_id, course=course, now=timezone.now())
     assert isinstance(permit, starting.Permit)
     told: dict[str, Any] = {"words": "The same person.", "by": make_coordinator(), "now": timezone.now()}
-    calls: list[Any] = [partial(starts.note, permit, now=timezone.now()), saving(bo, course)]
+    calls: list[Any] = [partial(starts.note, permit, shown="name", now=timezone.now()), saving(bo, course)]
     calls += [partial(merging.merge, keep_user_id=ada.user_id, other_user_id=bo.user_id, **told)]
     refused = [each for each in failures(together(calls)) if not isinstance(each, following.CannotFollow)]
     assert refused == []
     assert set(CourseRun.objects.values_list("user", flat=True)) == {ada.user_id}
+
+
+def test_start_that_waits_for_a_merge_is_of_the_account_that_stays(
+    together: Together, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The seat has another owner when its lock is had."""
+    ada, bo = seat(), seat("bo@example.test")
+    Enrollment.objects.filter(pk=ada.pk).update(used_at=timezone.now())
+    permit = starting.permit(user_id=bo.user_id, course=offered(ada), now=timezone.now())
+    assert isinstance(permit, starting.Permit)
+    moved, hand_over = Signal(), following.hand_over
+
+    def slowly(**people: Any) -> None:
+        hand_over(**people)
+        moved.set()
+        sleep(0.5)
+
+    monkeypatch.setattr(following, "hand_over", slowly)
+    told: dict[str, Any] = {"words": "The same person.", "by": make_coordinator(), "now": timezone.now()}
+
+    def start() -> None:
+        moved.wait(10)
+        starts.note(permit, shown="name", now=timezone.now())
+
+    merge = partial(merging.merge, keep_user_id=ada.user_id, other_user_id=bo.user_id, **told)
+    assert failures(together([merge, start])) == []
+    assert CourseRun.objects.get().user_id == ada.user_id

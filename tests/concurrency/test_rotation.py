@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -15,11 +15,14 @@ from django.utils import timezone
 from catalog import rotation
 from catalog.models import Course, Listing, Programme
 from enrollment import leaving, rotating
+from enrollment.admin.catalog import ProgrammeAdmin
 from enrollment.models import CourseRun, Letter
 from libraries.models import User
 from tests.concurrency.conftest import Together
+from tests.enrollment.admin.test_closing import programme_form
 from tests.enrollment.views.shelf_of_courses import make_course, offer_course
 from tests.factories import make_coordinator, make_library, make_member, make_programme
+from tests.workplace import sign_in
 
 pytestmark = [pytest.mark.concurrency, pytest.mark.django_db(transaction=True)]
 
@@ -142,3 +145,65 @@ def test_sweeps_at_once_owe_one_letter(programme: Programme, two: list[Course], 
     answers = together([partial(leaving.tell_learners, now=NOW)] * 4)
     assert sum(answers) == 1
     assert Letter.objects.filter(kind="course_leaves").count() == 1
+
+
+# --- The number of core titles ---
+
+
+@pytest.fixture
+def lowers(programme: Programme, two: list[Course], mo: User) -> Callable[[], Any]:
+    """The page of the programme, which is sent with one core title where there were two."""
+    Programme.objects.update(core_titles=2)
+    offer_course(programme, two[0])
+    desk = sign_in(mo)
+    told = programme_form(programme, desk) | {"core_titles": "1"}
+    return lambda: desk.post(f"/en/admin/catalog/programme/{programme.pk}/change/", told)
+
+
+def slowly(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+    """Done, and not committed for a while."""
+    act = getattr(owner, name)
+
+    def act_long(*told: Any, **known: Any) -> Any:
+        done = act(*told, **known)
+        time.sleep(0.6)
+        return done
+
+    monkeypatch.setattr(owner, name, act_long)
+
+
+def later(call: Callable[[], Any]) -> Any:
+    time.sleep(0.3)
+    return call()
+
+
+def test_number_that_is_lowered_while_a_title_comes_is_refused_in_words(
+    programme: Programme,
+    two: list[Course],
+    mo: User,
+    lowers: Callable[[], Any],
+    together: Together,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slowly(monkeypatch, rotation, "carry_out")
+    plan = rotation.replacing(out=[], come=[two[1].pk], day=LATER)
+    adds = partial(rotating.carry_out, programme_id=programme.pk, plan=plan, reason="x", by=mo, now=NOW)
+    answers = together([adds, partial(later, lowers)])
+    assert failures(answers) == []
+    assert answers[1].context["adminform"].errors == {"core_titles": ["So many core titles are planned on one day: 2."]}
+
+
+def test_title_that_comes_while_the_number_is_lowered_is_refused_in_words(
+    programme: Programme,
+    two: list[Course],
+    mo: User,
+    lowers: Callable[[], Any],
+    together: Together,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slowly(monkeypatch, ProgrammeAdmin, "save_model")
+    plan = rotation.replacing(out=[], come=[two[1].pk], day=LATER)
+    adds = partial(rotating.carry_out, programme_id=programme.pk, plan=plan, reason="x", by=mo, now=NOW)
+    answers = together([lowers, partial(later, adds)])
+    assert failures(answers) == [rotating.CannotPlan]
+    assert answers[0].status_code == 302

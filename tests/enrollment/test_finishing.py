@@ -79,6 +79,12 @@ def test_letter_is_not_sent_to_whoever_wishes_for_none_any_more(run: CourseRun) 
     assert drafts.compose(Letter.objects.get(kind=Letter.Kind.COURSE_FINISHED)) is None
 
 
+def test_certificate_of_an_account_that_is_closed_is_none(run: CourseRun) -> None:
+    code = finish(run).certificate_code
+    User.objects.filter(pk=run.user_id).update(is_active=False)
+    assert certificate_with(str(code)) is None
+
+
 def test_certificate_of_somebody_who_is_erased_is_none(run: CourseRun, ada: Enrollment) -> None:
     code = finish(run).certificate_code
     assert certificate_with(str(code)) is not None

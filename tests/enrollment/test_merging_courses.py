@@ -99,6 +99,13 @@ def test_first_start_newest_start_and_newest_progress_stay(
     assert not CourseRun.objects.filter(user=other.user).exists()
 
 
+def test_older_progress_of_the_other_is_not_taken(keep: Enrollment, other: Enrollment, course: Course) -> None:
+    begin(keep, course, progress=0.8, told_at=NOW, activity="InProgress")
+    begin(other, course, last_started_at=NOW - 9 * DAY, progress=0.2, told_at=NOW - DAY, activity="Started")
+    run = hand_over(keep, other)
+    assert (run.progress, run.told_at, run.activity) == (0.8, NOW, "InProgress")
+
+
 @pytest.mark.parametrize("finisher", ["keep", "other"])
 def test_finished_wins_and_its_certificate_is_good(
     keep: Enrollment, other: Enrollment, course: Course, finisher: str
@@ -160,3 +167,21 @@ def test_courses_of_others_stay_theirs(keep: Enrollment, other: Enrollment, cour
     begin(other, course)
     hand_over(keep, other)
     assert CourseRun.objects.get(pk=theirs.pk).user.email == "cy@example.test"
+
+
+@pytest.mark.parametrize("kept", ["name", "name_and_mail"])
+@pytest.mark.parametrize("later", ["name", "name_and_mail"])
+def test_of_what_both_were_shown_the_lesser_counts(
+    keep: Enrollment, other: Enrollment, course: Course, kept: str, later: str
+) -> None:
+    for who, shown in zip((keep, other), (kept, *{"name", "name_and_mail"} - {kept}), strict=True):
+        begin(who, course, shown=shown, last_started_at=NOW if shown == later else NOW - DAY)
+    assert hand_over(keep, other).shown == "name"
+
+
+def test_course_that_was_only_saved_was_shown_nothing_and_takes_nothing_away(
+    keep: Enrollment, other: Enrollment, course: Course
+) -> None:
+    save(keep, course)
+    begin(other, course, shown="name")
+    assert hand_over(keep, other).shown == "name"

@@ -165,7 +165,7 @@ def test_course_must_be_on_offer_today(
 
 
 def test_course_that_was_never_on_offer_is_off(ada: User, course: Course) -> None:
-    Listing.objects.all().delete()
+    Listing.objects.update(course=make_course("Frans"))
     assert asked(ada, course) == Obstacle.OFF_OFFER
 
 
@@ -185,8 +185,25 @@ def test_longest_of_several_times_on_offer_counts(ada: User, course: Course, pro
     list_course(programme, course, -10, 20)
     list_course(programme, course, 40, 60)
     assert until(ada, course) == TODAY + 20 * DAY
-    Listing.objects.filter(offered_until=TODAY + 20 * DAY).delete()
+    Listing.objects.filter(offered_until=TODAY + 20 * DAY).update(offered_until=TODAY)
+    assert asked(ada, course) == Obstacle.NOT_YET  # it comes back
+    Listing.objects.filter(offered_from__gt=TODAY).update(course=make_course("Frans"))
     assert asked(ada, course) == Obstacle.OFF_OFFER
+
+
+def test_times_on_offer_that_follow_each_other_are_one(ada: User, course: Course, programme: Programme) -> None:
+    relist(-30, 10)
+    list_course(programme, course, 10, 20)
+    list_course(programme, course, 20, 40)
+    assert until(ada, course) == TODAY + 40 * DAY
+    list_course(programme, course, 40)
+    assert until(ada, course) is None
+
+
+def test_course_that_comes_to_one_of_two_places_is_to_come(ada: User, course: Course, other: Programme) -> None:
+    relist(-30, 0)
+    list_course(other, course, 10)
+    assert asked(ada, course) == Obstacle.NOT_YET
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def _renamed() -> Course:
     "change",
     [
         lambda: Listing.objects.filter(course__title="Spaans").update(offered_until=days_from_now(0)),
-        lambda: Listing.objects.filter(course__title="Spaans").delete(),
+        lambda: Listing.objects.filter(course__title="Spaans").update(offered_from=days_from_now(3)),
         lambda: Programme.objects.update(closes_on=days_from_now(0)),
     ],
 )
@@ -266,6 +266,7 @@ def test_each_language_has_its_own(visitor: Client, other: Client) -> None:
     assert 'lang="nl"' in text(visitor, "/courses/", **{"accept-language": "fr"})
     assert text(other, "/courses/", **{"accept-language": "en"}) == text(visitor, "/courses/")
     assert '<html lang="fr">' in text(visitor, "/fr/courses/")
+    text(visitor, "/courses/?words=x")
     other.cookies[COOKIE] = "fr"
     response = other.get("/courses/?words=x")
     assert (response.status_code, response["Location"]) == (302, "/fr/courses/?words=x")
@@ -296,7 +297,8 @@ def test_without_the_database_nothing_is_taken_for_true(
 ) -> None:
     text(visitor, COURSES)
     monkeypatch.setattr(page_cache.Version, "_read", staticmethod(lambda: ""))
-    assert queries(other, COURSES) > 1
+    for _round in range(2):
+        assert queries(other, COURSES) > 1
 
 
 def test_memory_is_bounded_and_keeps_what_was_asked_for_last() -> None:

@@ -14,6 +14,8 @@ from libraries.cards.checks import Answer, Outcome, Step, StepName, Trouble, Wal
 from libraries.models import User
 from tests import provider_scenes
 from tests.card_systems import answer_in_place_of
+from tests.enrollment.launch.learners import begin
+from tests.enrollment.views.shelf_of_courses import make_course
 from tests.factories import make_coordinator, make_librarian, make_system, make_tool
 from tests.workplace import Scene, make_scene, sign_in
 
@@ -108,6 +110,19 @@ def test_workplace_pages_leave_the_console_clean_and_fit(
             too_wide.append(path)
     assert said == []
     assert too_wide == []
+
+
+def test_courses_followed_are_a_list_on_a_phone(page: Page, live_server: LiveServer, scene: Scene) -> None:
+    begin(scene.ada, make_course("Tweestapsverificatie" * 2))
+    said = go_in(page, live_server, make_coordinator())
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto(f"{live_server.url}/en/admin/enrollment/enrollment/courses/")
+    row = page.get_by_role("row", name="Tweestapsverificatie")
+    told = [" ".join(cell.split()) for cell in row.get_by_role("cell").all_inner_texts()]
+    assert told == ["Started 1", "Finished 0", "Progress (median) –", f"Programme {scene.programme.name}"]
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    assert page.evaluate("[...document.querySelectorAll('main *')].every(each => each.scrollWidth <= innerWidth)")
+    assert said == []
 
 
 def test_librarian_at_work_with_a_clean_console(page: Page, live_server: LiveServer, scene: Scene) -> None:

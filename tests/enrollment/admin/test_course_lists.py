@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,14 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from catalog import course_files, course_lists
+from catalog.course_lists import Defaults
 from catalog.models import Area, Course, Provider
 from catalog.provider import moodle_courses
+from enrollment import course_importing
+from enrollment.course_importing import CannotImport, Source
 from enrollment.models import Event
 from libraries.models import StaffRole, User
 from portal.sandbox.moodle_site import Course as MoodleCourse
@@ -127,6 +133,21 @@ def test_list_is_for_coordinators_and_operators(provider: Provider) -> None:
     oz = sign_in(make_staff("oz@example.test", StaffRole.Role.OPERATOR))
     assert address() in oz.get(reverse("admin:catalog_course_changelist")).content.decode()
     assert shown(oz, provider).context["comparison"].does_something
+
+
+def test_operations_themselves_ask_who_does_it(provider: Provider) -> None:
+    by, now, contents = make_librarian(), timezone.now(), course_files.read(BytesIO(LIST.encode()))
+    listed: dict[str, Any] = {
+        "source": Source.FILE,
+        "expected": course_lists.compare(provider, contents, Defaults()).fingerprint,
+    }
+    with pytest.raises(CannotImport):
+        course_importing.fetch(provider, by=by, now=now, secret_of=str)
+    with pytest.raises(CannotImport):
+        course_importing.preview(provider, contents, Defaults(), by=by)
+    with pytest.raises(CannotImport):
+        course_importing.take_in(provider.pk, contents, Defaults(), by=by, now=now, **listed)
+    assert codes() == []
 
 
 # --- By the API ---

@@ -6,12 +6,13 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from catalog import rotation
 from catalog.models import Course, Listing, Programme
 from enrollment.models import CourseRun, Event, EventNote
 from enrollment.reports.rotation import year_of
@@ -327,3 +328,26 @@ def test_core_titles_are_not_lowered_below_what_is_planned(
     assert answer.context["adminform"].errors == {"core_titles": ["So many core titles are planned on one day: 2."]}
     assert desk.post(page_of(programme, "change"), told | {"core_titles": "3"}).status_code == 302
     assert Programme.objects.get().core_titles == 3
+
+
+@pytest.mark.parametrize("form", ["programme", "listing"])
+def test_page_tells_when_somebody_else_is_at_work(
+    programme: Programme, spanish: Course, desk: Client, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    listing = offer_course(programme, spanish)
+    forms = {
+        "programme": (page_of(programme, "change"), programme_form(programme, desk)),
+        "listing": (
+            reverse("admin:catalog_listing_change", args=[listing.pk]),
+            {"offered_until": f"{days(9)}", "reason": "Away."},
+        ),
+    }
+    address, told = forms[form]
+
+    def busy(_pk: int) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr(rotation, "lock", busy)
+    answer = desk.post(address, told, follow=True)
+    assert said(answer) == ["Somebody else is at work there. Try again in a minute."]
+    assert Listing.objects.get().offered_until is None

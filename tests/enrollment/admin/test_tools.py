@@ -34,11 +34,6 @@ JWKS = {"keys": [kept(public_jwk())]}
 
 
 @pytest.fixture
-def ops() -> Client:
-    return sign_in(make_staff("ops@example.test", StaffRole.Role.OPERATOR))
-
-
-@pytest.fixture
 def provider() -> Provider:
     return make_provider("spring", name="Spring")
 
@@ -83,7 +78,10 @@ def test_tool_is_registered_and_what_to_tell_the_provider_stands_there(ops: Clie
     tool = Tool.objects.get()
     assert tool.redirect_uris == ["https://tool.spring.example/launch", "https://tool.spring.example/picked"]
     assert (tool.keyset, tool.is_on, tool.provider) == (None, True, provider)
-    words = words_of(ops.get(page_of(tool)))
+    page = ops.get(page_of(tool))
+    words = words_of(page)
+    assert "null" not in page.content.decode()
+    assert "The tool “ Spring ” was added" in words
     for told in (tool.client_id, "/lti/authorize", "/lti/keys.json", "/lti/token", "deployment id"):
         assert told in words
     event = Event.objects.get()
@@ -118,6 +116,7 @@ def test_change_is_on_record_with_the_names_of_what_was_changed(ops: Client, pro
         ({"launch_url": ""}, {"launch_url"}),
         ({"redirect_uris": "  \n "}, {"redirect_uris"}),
         ({"redirect_uris": "https://*.spring.example/launch"}, {"redirect_uris"}),
+        ({"redirect_uris": "https://tool.spring.example/*"}, {"redirect_uris"}),
         ({"redirect_uris": "https://tool.spring.example/launch\nhttp://tool.spring.example/x"}, {"redirect_uris"}),
         ({"redirect_uris": "https://tool.spring.example/launch#x"}, {"redirect_uris"}),
         ({"redirect_uris": "https://tool.spring.example/a b"}, {"redirect_uris"}),
@@ -278,6 +277,13 @@ def test_tool_that_does_not(mo: Client, provider: Provider, settings: Any) -> No
     assert event.reason == "not_found"
     provider_page = words_of(mo.get(reverse("admin:catalog_provider_change", args=[provider.pk])))
     assert "Nothing stands at this address." in provider_page
+
+
+@pytest.mark.parametrize("status", ["404 No", "410 Gone"])
+def test_login_address_at_which_nothing_stands(mo: Client, provider: Provider, settings: Any, status: str) -> None:
+    settings.ALLOW_PRIVATE_ADDRESSES = True
+    with odd_server(saying(status)) as there:
+        assert "Nothing stands at this address." in try_out(mo, make_tool(provider, login_url=there.base_url))
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from enrollment import tasks
-from enrollment.launch import addresses, keys, starts
+from enrollment import noticing, signing_on, tasks
+from enrollment.launch import addresses, keys, picking, starts, tokens, tool_keys
 from enrollment.models import Event, SigningKey
 from tests.factories import NOW
 
@@ -106,6 +106,21 @@ def test_keys_that_strangers_know_are_gone_at_once() -> None:
     keys.rotate(now=NOW)
     new = keys.rotate(now=NOW + HOUR, at_once=True).kid
     assert (signer(NOW + HOUR), kids(NOW + HOUR)) == (new, [new])
+
+
+@pytest.mark.parametrize("make", [signer, lambda now: keys.rotate(now=now, at_once=True).kid], ids=["sign", "rotate"])
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_key_that_others_made_a_moment_later_stays(
+    settings: LazySettings, make: Callable[[datetime], str], is_lost: bool
+) -> None:
+    """Whoever came first may be the last to get the lock."""
+    if is_lost:
+        signer(NOW - HOUR)
+        settings.SECRET_KEY = "another-secret-0123456789-0123456789-0123456789-0123456789"
+    made = make(NOW + timedelta(seconds=1))
+    assert signer(NOW) == made
+    planned = keys.rotate(now=NOW).kid
+    assert (signer(NOW), kids(NOW)[-2:]) == (made, [made, planned])
 
 
 def test_each_new_key_is_an_event() -> None:
@@ -202,12 +217,13 @@ def test_command_replaces_all_keys_at_once() -> None:
     assert old not in kids(timezone.now())
 
 
-def test_sweep_forgets_dead_keys_and_old_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sweep_forgets_all_that_launches_leave_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     swept: list[str] = []
-    monkeypatch.setattr(keys, "forget", lambda *, now: swept.append("keys"))
-    monkeypatch.setattr(starts, "forget", lambda *, now: swept.append("starts"))
+    every = (keys, noticing, picking, signing_on, starts, tokens, tool_keys)
+    for each in every:
+        monkeypatch.setattr(each, "forget", lambda *, now, name=each.__name__: swept.append(name))
     tasks.sweep_people()
-    assert sorted(swept) == ["keys", "starts"]
+    assert sorted(swept) == sorted(each.__name__ for each in every)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -240,10 +240,20 @@ def test_pages_of_an_answer_are_not_kept_and_lead_to_the_tool_alone(
 ) -> None:
     page = ask(signed_in, asked_of(begin(signed_in, course), tool))
     policy = dict(part.strip().split(" ", 1) for part in page["Content-Security-Policy"].split(";"))
-    assert policy["form-action"] == "https://tool.test"
+    assert policy["form-action"] == "'self' https://tool.test"
     assert policy["default-src"] == "'self'"
     assert "no-store" in page["Cache-Control"]
     assert posted_by(page)[0] == "https://tool.test/launch"
+
+
+def test_page_of_an_answer_may_lead_to_the_course_on_another_host(
+    signed_in: Client, course: Course, tool: Tool
+) -> None:
+    """The tool sends the browser on to where the course is."""
+    Course.objects.update(launch_url="https://player.test/courses/7?from=portal")
+    page = ask(signed_in, asked_of(begin(signed_in, course), tool))
+    [policy] = [part for part in page["Content-Security-Policy"].split(";") if "form-action" in part]
+    assert {"https://player.test", "https://tool.test"} <= set(policy.split())
 
 
 def test_page_of_an_answer_is_in_the_language_it_began_in(signed_in: Client, course: Course, tool: Tool) -> None:

@@ -19,9 +19,10 @@ from enrollment.launch.messages import DEEP_LINKING_SETTINGS, LTI, STAFF
 from enrollment.models import Launch, Picking
 from enrollment.views import picked
 from libraries.models import StaffRole, User
+from tests.enrollment.views.shelf_of_courses import make_course
 from tests.enrollment.views.visiting import words_of
-from tests.factories import make_coordinator, make_provider, make_staff
-from tests.launches import ask, asked_of, posted_by, side_of
+from tests.factories import make_coordinator, make_librarian, make_library, make_programme, make_provider, make_staff
+from tests.launches import ask, asked_of, make_ready, posted_by, side_of
 from tests.lti_tool import Visit, query_of
 from tests.picking import answer_to, go, item, post
 from tests.tools import make_tool, new_client, rsa_key, signed
@@ -195,18 +196,28 @@ def test_another_tool_answers_nothing_of_this_one(mo: Client, spring: Tool) -> N
     keyset = spring.keyset
     other = make_tool(make_provider("autumn"), client_id="other", keyset=keyset, deep_linking_url=PICK)
     assert refused(answer_to(go(mo, spring), item(), iss=other.client_id))
-    Tool.objects.filter(pk=spring.pk).update(is_on=False)
     assert refused(answer_to(go(mo, other), item()))
+
+
+def test_tool_that_is_off_answers_nothing(mo: Client, spring: Tool) -> None:
+    told = answer_to(go(mo, spring), item())
+    Tool.objects.update(is_on=False)
+    assert refused(told)
 
 
 def test_launch_that_was_not_answered_or_long_ago_or_of_a_course(mo: Client, spring: Tool) -> None:
     told = answer_to(go(mo, spring), item())
-    launches = Launch.objects.filter(message=Launch.Message.PICKING)
+    launches = Launch.objects.all()
     launches.update(answered_at=None)
     assert refused(told)
     launches.update(answered_at=timezone.now() - picking.LASTS_THERE - timedelta(seconds=1))
     assert refused(told)
-    launches.update(answered_at=timezone.now())
+    make_librarian(make_library().institution)
+    enrollment = make_ready(make_programme())
+    start: dict[str, Any] = {"message": Launch.Message.COURSE, "enrollment": enrollment, "course": make_course()}
+    launches.update(answered_at=timezone.now(), **start)
+    assert refused(told)
+    launches.update(message=Launch.Message.PICKING, enrollment=None, course=None)
     assert post(told).status_code == 303
 
 

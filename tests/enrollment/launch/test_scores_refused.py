@@ -8,14 +8,16 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import OperationalError
+from django.test import Client
 from django.utils import timezone
 
 from catalog.models import Course
 from enrollment.launch import scoring
-from enrollment.models import CourseRun, Enrollment
+from enrollment.models import CourseRun, Enrollment, ProviderAccount
 from tests.enrollment.launch.learners import begin, score, seat
 from tests.enrollment.views.shelf_of_courses import make_course
-from tests.factories import NOW
+from tests.factories import NOW, make_provider
 from tests.tools import get_token, make_tool, post_score
 
 pytestmark = pytest.mark.django_db
@@ -117,6 +119,36 @@ def test_score_of_a_time_to_come(ahead: timedelta, status: int, ada: Enrollment,
 def test_bodies_that_are_no_score(text: str, status: int, course: Course, token: str) -> None:
     answer: Any = post_score(course, text, token)
     assert (answer.status_code, answer.json()["error"]) == (status, "invalid_request")
+
+
+def test_id_at_another_provider_is_nobodys_here(ada: Enrollment, course: Course, token: str) -> None:
+    account = ProviderAccount.objects.create(user=ada.user, provider=make_provider("other"), must_be_active=True)
+    assert post_score(course, score(str(account.external_id)), token).status_code == 404
+    assert CourseRun.objects.get(user_id=ada.user_id).told_at is None
+
+
+def test_without_the_database_the_tool_comes_again(
+    ada: Enrollment, course: Course, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(**_told: Any) -> None:
+        raise OperationalError("a row with a name in it")
+
+    monkeypatch.setattr(scoring, "note", gone)
+    answer: Any = post_score(course, score(ada), token)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "60")
+    assert answer.json()["error"] == "temporarily_unavailable"
+
+
+def test_body_that_breaks_off_is_refused(course: Course, token: str) -> None:
+    class Torn:
+        def read(self, _most: int = -1) -> bytes:
+            raise OSError("the connection is gone")
+
+        readline = read
+
+    told = {"content_type": "application/vnd.ims.lis.v1.score+json", "headers": {"Authorization": f"Bearer {token}"}}
+    answer = Client().post(f"/lti/line-items/{course.pk}/scores", "{}", **told, **{"wsgi.input": Torn()})
+    assert (answer.status_code, answer.json()["error_description"]) == (400, "the body has not come")
 
 
 @pytest.mark.parametrize("kind", ["application/json", "application/vnd.ims.lis.v2.score+json", "text/plain"])

@@ -50,6 +50,11 @@ def words_in(pdf: PdfReader) -> str:
     return " ".join(pdf.pages[0].extract_text().split())
 
 
+def strokes(**changes: Any) -> int:
+    contents: Any = drawn(**changes).pages[0].get_contents()
+    return int(contents.get_data().count(b" l S"))
+
+
 @pytest.fixture
 def run() -> CourseRun:
     enrollment = seat()
@@ -112,11 +117,7 @@ def test_name_that_cannot_be_drawn_whole_leaves_a_line_to_write_on(name: str) ->
 
 
 def test_name_of_pictures_alone_leaves_a_line_too() -> None:
-    def strokes(name: str) -> int:
-        contents: Any = drawn(name=name).pages[0].get_contents()
-        return int(contents.get_data().count(b" l S"))
-
-    assert strokes("😀") == strokes("") == strokes("Ada") + 1
+    assert strokes(name="😀") == strokes(name="") == strokes(name="Ada") + 1
 
 
 def test_pictures_in_a_name_are_left_out() -> None:
@@ -134,6 +135,22 @@ def test_long_names_and_titles_stay_on_the_page(text: str) -> None:
 @pytest.mark.parametrize("course", ["", "日本語", "<b>&amp;</b> **x**", "a\0b\x1b"])
 def test_odd_titles_harm_nothing(course: str) -> None:
     assert "BCDF-GHJK-2346" in words_in(drawn(course=course))
+
+
+@pytest.mark.parametrize(
+    ("course", "reads"),
+    [
+        ("שלום: cours d’hébreu", "cours d’hébreu"),
+        ("Japans (日本語) – 日本", "Japans"),
+        ("C: (een) – ja?", "C: (een) – ja?"),
+    ],
+)
+def test_title_without_what_cannot_be_drawn_has_no_loose_ends(course: str, reads: str) -> None:
+    assert drawing_certificates.drawable(course) == reads
+
+
+def test_title_that_cannot_be_drawn_at_all_leaves_a_line_to_write_on() -> None:
+    assert strokes(course="日本語") == strokes(course="Japans") + 1
 
 
 # --- Whose it is ---

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from django.test import Client
 
 from catalog.models import Programme
 from tests.enrollment.views.shelf_of_courses import days_from_now, make_course, offer_course
-from tests.factories import make_library, make_member, make_programme
+from tests.factories import make_librarian, make_library, make_member, make_programme
+from tests.launches import make_ready
 
 pytestmark = pytest.mark.django_db
 
@@ -124,6 +126,62 @@ def test_course_says_when_it_is_gone(client: Client, programme: Programme) -> No
     assert 'href="/en/join/"' not in text
 
 
+def written(day: date) -> str:
+    return f"{day.day} {day:%B} {day.year}"
+
+
+def test_course_says_from_when_it_is_there(client: Client, programme: Programme) -> None:
+    """To visitors, and to a member who waits for it."""
+    course = make_course("Later")
+    offer_course(programme, course, offered_from=days_from_now(90))
+    offer_course(programme, course, offered_from=days_from_now(40), offered_until=days_from_now(60))
+    offer_course(programme, course, offered_from=days_from_now(-40), offered_until=days_from_now(-10))
+    first = written(days_from_now(40))
+    ada = make_member(programme=programme).user
+    for reader in (None, ada):
+        if reader:
+            client.force_login(reader)
+        text = page(client, "/en/courses/later/")
+        assert f"<h2>This course will be on the shelf from {first}</h2>" in text
+        assert f"<dd>from {first}</dd>" in text
+        assert "not on the shelf now" not in text
+    assert f"on the shelf from {first}" not in page(client, "/en/courses/beter-slapen/")
+
+
+@pytest.mark.parametrize(
+    ("opens", "closes", "until", "first"),
+    [
+        (-9, None, None, 5),
+        (7, None, None, 7),  # not before its programme
+        (7, None, 8, 7),
+        (7, None, 7, None),
+        (-9, 6, None, 5),
+        (-9, 5, None, None),
+    ],
+)
+def test_course_comes_with_its_programme(
+    client: Client, opens: int, closes: int | None, until: int | None, first: int | None
+) -> None:
+    programme = make_programme(opens_on=days_from_now(opens), closes_on=closes and days_from_now(closes))
+    listing = {"offered_from": days_from_now(5), "offered_until": until and days_from_now(until)}
+    offer_course(programme, make_course("Later"), **listing)
+    text = page(client, "/en/courses/later/")
+    assert re.findall("on the shelf from ([^<]+)<", text) == ([written(days_from_now(first))] if first else [])
+    assert ("This course is not on the shelf now" in text) == (first is None)
+
+
+def test_course_that_comes_back_can_be_saved(client: Client) -> None:
+    make_librarian(make_library().institution)
+    programme = make_programme()
+    course = make_course("Later")
+    offer_course(programme, course, offered_until=days_from_now(-10))
+    offer_course(programme, course, offered_from=days_from_now(40))
+    client.force_login(make_ready(programme).user)
+    text = page(client, "/en/courses/later/")
+    assert f"This course is not on offer yet. It is there from {written(days_from_now(40))}." in text
+    assert "Save for later" in text
+
+
 def test_course_knows_whose_place_it_is(client: Client, programme: Programme) -> None:
     ada = make_member(programme=programme)
     client.force_login(ada.user)
@@ -147,3 +205,6 @@ def test_courses_cost_the_same_with_much_as_with_little(
         client.get("/courses/course-1/")
     with django_assert_num_queries(3):  # the only one of its area
         client.get("/courses/beter-slapen/")
+    offer_course(programme, make_course("Later"), offered_from=days_from_now(1))
+    with django_assert_num_queries(6):  # from when, and what it will be then
+        client.get("/courses/later/")

@@ -83,6 +83,20 @@ def test_the_newest_comes_first_and_what_leaves_soonest(client: Client, programm
     assert shown(show="leaving") == ["Rustig ademen", "Beter slapen"]
 
 
+@pytest.mark.parametrize("most", [500, 1])
+def test_what_goes_on_without_a_break_is_not_new_and_does_not_leave(
+    client: Client, programme: Programme, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Also where more fit than are looked at."""
+    monkeypatch.setattr("catalog.searching.MOST_HITS", most)
+    new, leaves = Course.objects.get(title="Spaans voor beginners"), Course.objects.get(title="Beter slapen")
+    offer_course(programme, new, offered_until=days_from_now(-3))
+    offer_course(programme, leaves, offered_from=days_from_now(9))
+    assert (shown(show="new"), shown(show="leaving")) == ([], [])
+    for each in (new, leaves):
+        assert 'class="tag' not in client.get(f"/en/courses/?words={each.title}").content.decode()
+
+
 def test_popular_is_what_enough_people_started_of_late(client: Client, programme: Programme) -> None:
     courses = {course.title: course for course in Course.objects.all()}
     start(courses["Beter slapen"], 5)
@@ -91,6 +105,14 @@ def test_popular_is_what_enough_people_started_of_late(client: Client, programme
     start(courses["Français: conversation"], 6, days_ago=120)
     assert shown(show="popular") == ["Rustig ademen", "Beter slapen"]
     assert "popular (2)" in options(client)["show"]
+
+
+def test_popular_is_the_same_all_day(client: Client, programme: Programme) -> None:
+    """Pages that are kept stay right until the next."""
+    start(Course.objects.get(title="Beter slapen"), 5, days_ago=0)
+    assert shown(show="popular") == []
+    tomorrow = find(Wish(show="popular"), day=days_from_now(1))
+    assert [each.course.title for each in tomorrow.offers] == ["Beter slapen"]
 
 
 def test_a_word_with_an_error_says_what_was_taken_for_it(client: Client, programme: Programme) -> None:

@@ -170,7 +170,7 @@ def test_menu_leads_members_to_their_courses(client: Client, ada: Enrollment, wh
     if who == "member":
         client.force_login(ada.user)
     menu = client.get("/en/courses/").content.decode().partition("<main")[0]
-    assert (f'href="{PAGE}"' in menu) is (who == "member")
+    assert (f'<li><a href="{PAGE}"' in menu) is (who == "member")  # what is "wide" is not there on a phone
 
 
 # --- Suggestions ---
@@ -265,6 +265,8 @@ def test_visitor_is_led_to_sign_in_and_back(client: Client, ada: Enrollment, cou
     assert f'href="/en/accounts/login/code/?next={COURSE}"' in page.content.decode()
     answer = client.post(f"{COURSE}save/", headers={"referer": f"http://testserver{COURSE}"})
     assert answer["Location"] == f"/en/accounts/login/code/?next={COURSE}"
+    elsewhere = client.post(f"{COURSE}save/", headers={"referer": "http://[x"})
+    assert elsewhere["Location"] == "/en/accounts/login/code/?next=/en/my/"
     assert not CourseRun.objects.exists()
 
 
@@ -325,6 +327,13 @@ def test_course_of_another_has_no_reminder_to_choose(visit: Client, course: Cour
     begin(seat("bo@example.test"), course)
     assert visit.post(f"{COURSE}remind/", {"day": days_from_now(3).isoformat()}).status_code == 404
     assert not CourseRun.objects.filter(remind_on__isnull=False).exists()
+
+
+def test_course_that_is_gone_offers_no_reminder_and_lets_go_of_one(visit: Client, ada: Enrollment) -> None:
+    saved = save(ada, offered(ada, "Spaans", offered_until=days_from_now(-1)))
+    assert "Remind me by email" not in read(visit)
+    CourseRun.objects.filter(pk=saved.pk).update(remind_on=days_from_now(5))
+    assert "Send me no email" in read(visit)
 
 
 def test_finished_meanwhile_is_said(visit: Client, ada: Enrollment, course: Course) -> None:

@@ -77,6 +77,16 @@ def test_calendar_has_the_module_for_as_long_as_it_lasts(client: Client, program
     assert len({str(each["UID"]) for each in (new, module)}) == 2
 
 
+def test_what_goes_on_without_a_break_is_no_news_but_a_module_is(client: Client, programme: Programme) -> None:
+    """For the days on which it is one, though it stays and was there before."""
+    for title, until in (("Beter slapen", -5), ("Portretfoto's", -10)):
+        offer_course(programme, Course.objects.get(title=title), offered_until=days_from_now(until))
+    offer_course(programme, Course.objects.get(title="Portretfoto's"), offered_from=days_from_now(20))
+    assert entries(client) == ["Module of the month: Portretfoto's"]
+    [module] = events(client)
+    assert (module["DTSTART"].dt, module["DTEND"].dt) == (days_from_now(-10), days_from_now(20))
+
+
 @pytest.mark.parametrize("language", ["", "/fr", "/en"])
 def test_feeds_are_in_the_language_of_their_address(client: Client, programme: Programme, language: str) -> None:
     assert len(entries(client, f"{language}/courses/feed.atom")) == 2
@@ -117,12 +127,19 @@ def test_feeds_cost_two_queries(
         client.get(address)
 
 
-@pytest.mark.parametrize("address", ["/en/courses/", "/en/courses/beter-slapen/"])
+@pytest.mark.parametrize("address", ["/en/", "/en/courses/", "/en/courses/beter-slapen/"])
 def test_pages_lead_to_the_feeds(client: Client, programme: Programme, address: str) -> None:
     text = client.get(address).content.decode()
     assert 'type="application/atom+xml"' in text
     assert 'href="/en/courses/feed.atom"' in text
     assert 'href="/en/courses/calendar.ics"' in text
+
+
+@pytest.mark.parametrize("address", ["/en/", "/en/courses/"])
+def test_readers_see_the_feeds_too(client: Client, programme: Programme, address: str) -> None:
+    text = client.get(address).content.decode()
+    for feed in ("feed.atom", "calendar.ics"):
+        assert f'<a href="/en/courses/{feed}">' in text
 
 
 def test_course_tells_machines_what_it_is(client: Client, programme: Programme) -> None:
@@ -171,6 +188,17 @@ def test_course_that_left_says_so_politely_and_to_machines_too(client: Client, p
     assert "Rustig ademen" in text
     assert {"offers", "hasCourseInstance"}.isdisjoint(data(client, "/en/courses/beter-slapen/"))
     assert "noindex" not in client.get("/en/courses/rustig-ademen/").content.decode()
+
+
+def test_course_that_comes_tells_machines_when(client: Client, programme: Programme) -> None:
+    Listing.objects.filter(course__title="Beter slapen").update(
+        offered_from=days_from_now(30), offered_until=days_from_now(60)
+    )
+    told = data(client, "/en/courses/beter-slapen/")
+    assert told["hasCourseInstance"]["startDate"] == days_from_now(30).isoformat()
+    assert told["hasCourseInstance"]["endDate"] == days_from_now(59).isoformat()
+    assert told["offers"]["availabilityStarts"] == days_from_now(30).isoformat()
+    assert "noindex" not in client.get("/en/courses/beter-slapen/").content.decode()
 
 
 def test_pages_name_their_address_in_each_language(client: Client, programme: Programme) -> None:

@@ -13,12 +13,13 @@ from django.utils import timezone
 from catalog.models import Course, Listing, Programme, Tool
 from enrollment import erasing
 from enrollment.launch import starts
-from enrollment.models import CourseRun, Enrollment, Launch, ProviderAccount
+from enrollment.models import CourseRun, Enrollment, Launch, Picking, ProviderAccount
+from enrollment.views import starting
 from tests.enrollment.views.shelf_of_courses import days_from_now
 from tests.enrollment.views.visiting import words_of
 from tests.erasures import erase_here, erasures
 from tests.factories import make_member, make_user
-from tests.launches import FROM_HERE, ada, at, begin, course, launch, make_ready, programme, signed_in, tool
+from tests.launches import FROM_HERE, ada, at, begin, button_of, course, launch, make_ready, programme, signed_in, tool
 
 __all__ = ["ada", "course", "erasures", "programme", "signed_in", "tool"]
 pytestmark = pytest.mark.django_db
@@ -31,9 +32,10 @@ def is_page(answer: Any) -> bool:
     return answer.status_code == 200 and not Launch.objects.exists()
 
 
-def test_button_leads_to_the_tool_at_once(signed_in: Client, tool: Tool) -> None:
-    assert f'href="{START}?told" target="_blank"' in signed_in.get(COURSE).content.decode()
-    answer = signed_in.get(f"{START}?told", headers=FROM_HERE)
+def test_button_leads_to_the_tool_at_once(signed_in: Client, course: Course, tool: Tool) -> None:
+    button = button_of(signed_in, course)
+    assert f'href="{button}" target="_blank"' in signed_in.get(COURSE).content.decode()
+    answer = signed_in.get(button, headers=FROM_HERE)
     assert answer["Location"].startswith("https://tool.test/login?")
     assert "no-store" in answer["Cache-Control"]
     begun = Launch.objects.get()
@@ -65,18 +67,35 @@ def test_course_that_was_started_goes_on_at_once(signed_in: Client, course: Cour
         {"sec-fetch-site": "cross-site", "referer": "http://testserver/"},
         {"referer": "https://evil.test/testserver"},
         {"referer": "http://testserver.evil.test/"},
+        {"referer": "http://[x"},
     ],
     ids=str,
 )
 def test_link_from_elsewhere_starts_nothing(
     signed_in: Client, course: Course, tool: Tool, headers: dict[str, str]
 ) -> None:
-    assert is_page(signed_in.get(f"{START}?told", headers=headers))
+    assert is_page(signed_in.get(button_of(signed_in, course), headers=headers))
 
 
-def test_browser_that_only_names_the_page_starts(signed_in: Client, tool: Tool) -> None:
-    answer = signed_in.get(f"{START}?told", headers={"referer": f"http://testserver{COURSE}"})
+def test_browser_that_only_names_the_page_starts(signed_in: Client, course: Course, tool: Tool) -> None:
+    answer = signed_in.get(button_of(signed_in, course), headers={"referer": f"http://testserver{COURSE}"})
     assert answer.status_code == 302
+
+
+def test_only_a_press_of_the_button_starts(signed_in: Client, course: Course, tool: Tool) -> None:
+    button = button_of(signed_in, course)
+    for way in (signed_in.head, signed_in.post):
+        assert way(button, headers=FROM_HERE).status_code == 405
+    assert not Launch.objects.exists()
+
+
+def test_member_starts_so_often(signed_in: Client, course: Course, tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starting, "MOST_STARTS", 2)
+    button = button_of(signed_in, course, "fr")
+    answers = [signed_in.get(button, headers=FROM_HERE) for _ in range(3)]
+    assert [each.status_code for each in answers] == [302, 302, 429]
+    assert "un peu trop souvent" in words_of(answers[2])
+    assert Launch.objects.count() == 2
 
 
 def test_without_a_tool_it_starts_where_the_provider_says(signed_in: Client, ada: Enrollment, course: Course) -> None:
@@ -103,7 +122,7 @@ def test_from_signing_in_the_way_goes_by_the_button(signed_in: Client, course: C
     launch(signed_in, course, tool)
     answer = signed_in.get(f"{START}?signed-in", headers=FROM_HERE)
     assert answer.status_code == 200
-    assert f'href="{START}?told"' in answer.content.decode()
+    assert f'href="{button_of(signed_in, course)}"' in answer.content.decode()
 
 
 def test_unknown_course_is_not_found(signed_in: Client) -> None:
@@ -196,11 +215,12 @@ def test_starts_are_forgotten_after_a_day(signed_in: Client, course: Course, too
     assert starts.forget(now=begun.made_at + timedelta(days=1, seconds=1)) == 1
 
 
-def test_starts_of_a_person_are_erased(
+def test_starts_and_choices_of_a_person_are_erased(
     signed_in: Client, ada: Enrollment, course: Course, tool: Tool, erasures: Path
 ) -> None:
     begin(signed_in, course)
     now = timezone.now()
+    Picking.objects.create(tool=tool, user=ada.user, picked_at=now)  # she worked for the libraries once
     erasing.ask(user_id=ada.user_id, by=ada.user, now=now)
     erase_here(now)
-    assert Launch.objects.count() == 0
+    assert (Launch.objects.count(), Picking.objects.count()) == (0, 0)

@@ -69,7 +69,8 @@ def test_demo_makes_its_secrets_once_and_for_its_owner_alone(tmp_path: Path) -> 
     folder = DemoFolder(tmp_path)
     made = folder.secrets()
     secret = "SANDBOX_WEBHOOK_SECRET"
-    assert sorted(made) == ["SANDBOX_LIBRARY_PASSWORD", "SANDBOX_PLATFORM_TOKEN", secret, "SECRET_KEY"]
+    names = ["SANDBOX_LIBRARY_PASSWORD", "SANDBOX_PLATFORM_TOKEN", secret, "SECRET_KEY", "SIGN_ON_KEY"]
+    assert sorted(made) == names
     assert len(keys(made[secret])) == 1
     assert len(made["SECRET_KEY"]) >= 50
     assert folder.secrets() == made

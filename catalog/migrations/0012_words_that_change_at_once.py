@@ -22,6 +22,6 @@ DROP FUNCTION catalog_words_one_by_one()
 
 
 class Migration(migrations.Migration):
-    dependencies = [("catalog", "0009_search")]
+    dependencies = [("catalog", "0011_unbroken_time_on_offer")]
 
     operations = [migrations.RunSQL(ONE_BY_ONE, ALL_AT_ONCE)]
