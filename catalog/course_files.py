@@ -1,7 +1,7 @@
 """Read a provider's list of courses from a CSV or an XLSX file: what it says of each, and why a row is left out.
 
-A formula is never worked out, and nothing that a spreadsheet would take for one is taken in: what is read here is
-written into other spreadsheets later.
+A formula is never worked out, and what a spreadsheet would take for one is taken in as a description alone, where lists
+begin with a dash: codes and titles are written into other spreadsheets later.
 """
 
 from __future__ import annotations
@@ -330,11 +330,12 @@ def _row(line: int, cells: Mapping[str, str | None]) -> Row:
 
 
 def _cell(name: str, cell: str | None) -> str:
-    if cell is None or cell.lstrip().startswith(_FORMULA):
+    is_description = name.startswith("description")
+    if cell is None or (not is_description and cell.lstrip().startswith(_FORMULA)):
         raise _Faulty(Fault.FORMULA)
-    text = cell.strip()
-    keeps_lines = name.startswith("description")
-    if any(unicodedata.category(each) in ("Cc", "Cs") and not (keeps_lines and each in "\r\n\t") for each in text):
+    # Office programs write a new line inside a paragraph as a vertical tab.
+    text = (cell.replace("\v", " ") if is_description else cell).strip()
+    if any(unicodedata.category(each) in ("Cc", "Cs") and not (is_description and each in "\r\n\t") for each in text):
         raise _Faulty(Fault.CONTROL)
     return text
 

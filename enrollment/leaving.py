@@ -13,40 +13,33 @@ from django.utils import timezone
 from catalog.offer_rules import TOLD_BEFORE
 from enrollment.models import CourseRun, Enrollment
 
-# Of each run the last day known for it, where that is near: a course that goes on in any programme in which the member
-# has a seat does not leave. A listing that is still to begin counts where it only goes on with another.
+# Of each run the first day on which the course is gone, where that is near, however many listings follow each other
+# without a break until then: a course that goes on in any programme in which the member has a seat does not leave.
 _LEAVING = """
-SELECT DISTINCT ON (run.id) run.id AS course_run_id, seat.id AS enrollment_id, run.user_id,
-    to_char(listing.offered_until, 'YYYY-MM-DD') AS reason
-FROM catalog_listing AS listing
-JOIN enrollment_seatpool AS pool ON pool.programme_id = listing.programme_id
-JOIN enrollment_courserun AS run
-    ON run.course_id = listing.course_id AND run.started_at IS NOT NULL AND run.completed_at IS NULL
-JOIN enrollment_enrollment AS seat
-    ON seat.user_id = run.user_id AND seat.pool_id = pool.id AND seat.state = 'seated'
-JOIN libraries_user AS person ON person.id = run.user_id AND person.is_active
-WHERE listing.offered_until > %(today)s AND listing.offered_until <= %(until)s
-    AND (listing.offered_from <= %(today)s OR EXISTS (
-        SELECT FROM catalog_listing AS earlier
-        WHERE earlier.programme_id = listing.programme_id AND earlier.course_id = listing.course_id
-            AND earlier.offered_until = listing.offered_from AND earlier.offered_from <= %(today)s
-    ))
-    AND NOT EXISTS (
-        SELECT FROM catalog_listing AS longer
-        JOIN enrollment_seatpool AS its ON its.programme_id = longer.programme_id
-        JOIN enrollment_enrollment AS other
-            ON other.user_id = run.user_id AND other.pool_id = its.id AND other.state = 'seated'
-        WHERE longer.course_id = listing.course_id AND longer.offered_from <= listing.offered_until
-            AND (longer.offered_until IS NULL OR longer.offered_until > listing.offered_until)
+SELECT DISTINCT ON (course_run_id) course_run_id, enrollment_id, user_id, to_char(gone_on, 'YYYY-MM-DD') AS reason
+FROM (
+    SELECT run.id AS course_run_id, seat.id AS enrollment_id, run.user_id, listing.offered_until AS gone_on,
+        range_agg(daterange(listing.offered_from, listing.offered_until)) OVER (PARTITION BY run.id) AS offered
+    FROM enrollment_courserun AS run
+    JOIN libraries_user AS person ON person.id = run.user_id AND person.is_active
+    JOIN enrollment_enrollment AS seat ON seat.user_id = run.user_id AND seat.state = 'seated'
+    JOIN enrollment_seatpool AS pool ON pool.id = seat.pool_id
+    JOIN catalog_listing AS listing
+        ON listing.programme_id = pool.programme_id AND listing.course_id = run.course_id
+            AND (listing.offered_until IS NULL OR listing.offered_until > %(today)s)
+    WHERE run.started_at IS NOT NULL AND run.completed_at IS NULL AND run.course_id IN (
+        SELECT course_id FROM catalog_listing WHERE offered_until > %(today)s AND offered_until <= %(until)s
     )
-    AND {which}
-ORDER BY run.id, seat.id DESC
+) AS followed
+WHERE gone_on <= %(until)s AND offered @> daterange(%(today)s, gone_on) AND NOT offered @> gone_on AND {which}
+ORDER BY course_run_id, enrollment_id DESC
 """
-# Told of this day already, unless that letter was dropped because the day was another one meanwhile.
+# Told of this day already, also where staff gave that letter up; unless it was dropped because the day was another one
+# meanwhile, and not because of any trouble.
 _UNTOLD = """NOT EXISTS (
     SELECT FROM enrollment_letter AS letter
-    WHERE letter.course_run_id = run.id AND letter.kind = 'course_leaves' AND letter.dropped_at IS NULL
-        AND letter.reason = to_char(listing.offered_until, 'YYYY-MM-DD')
+    WHERE letter.course_run_id = followed.course_run_id AND letter.kind = 'course_leaves'
+        AND letter.reason = to_char(gone_on, 'YYYY-MM-DD') AND (letter.dropped_at IS NULL OR letter.trouble <> '')
 )"""
 _OWE = f"""
 INSERT INTO enrollment_letter
@@ -54,7 +47,7 @@ INSERT INTO enrollment_letter
 SELECT 'course_leaves', leaving.*, %(now)s, %(now)s, 0, 0, '' FROM ({_LEAVING.format(which=_UNTOLD)}) AS leaving
 ON CONFLICT DO NOTHING
 """
-_OF_RUN = f"SELECT reason FROM ({_LEAVING.format(which='run.id = %(run)s')}) AS leaving"
+_OF_RUN = f"SELECT reason FROM ({_LEAVING.format(which='course_run_id = %(run)s')}) AS leaving"
 
 
 def tell_learners(*, now: datetime) -> int:

@@ -42,6 +42,10 @@ class LinesField(forms.CharField):
 class KeysField(forms.JSONField):
     widget = forms.Textarea(attrs={"rows": 4, "spellcheck": "false"})
 
+    def prepare_value(self, value: Any) -> Any:
+        """Nothing is shown as nothing, and not as JSON has it."""
+        return "" if value is None else super().prepare_value(value)
+
     def to_python(self, value: Any) -> Any:
         try:
             return super().to_python(_readable(value))

@@ -44,4 +44,4 @@ class Tool(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"#{self.pk}"
+        return str(self.provider)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import flatten_fieldsets
-from django.core.exceptions import PermissionDenied
-from django.db import models
-from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html_join
@@ -22,28 +17,21 @@ from django.utils.translation import gettext_lazy as _
 from catalog import line
 from catalog.models import Provider
 from enrollment import provider_checks, tasks
+from enrollment.admin.registrations import RegistrationAdmin
 from enrollment.provider_forms import ProviderForm
 from enrollment.reports import provider_line, provider_page, provider_steps
-from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, may, person
+from libraries.scoped_admin import Role, may, person
 from libraries.secrets import find_secret
 
 PLATFORM = ("name", "slug", "kind", "base_url", "start_url", "secret_name", "webhook_secret_name", "secrets")
 
 
 @admin.register(Provider)
-class ProviderAdmin(ScopedAdmin):
+class ProviderAdmin(RegistrationAdmin):
     form = ProviderForm
-    institution_path = ""
-    viewers = CENTRAL
-    changers = adders = (Role.OPERATOR,)
     list_display = ("name", "kind", "state", "base_url")
     list_select_related = ("line",)
     change_form_template = "admin/provider.html"
-    formfield_overrides: ClassVar[dict[Any, Any]] = {models.URLField: {"assume_scheme": "https"}}
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
-        rows: QuerySet[Provider] = super().get_queryset(request)
-        return rows.select_related("line")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Provider | None = None) -> tuple[str, ...]:
         return ("slug", "secrets") if obj else ("secrets",)
@@ -108,26 +96,23 @@ class ProviderAdmin(ScopedAdmin):
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
 
     def test_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        provider = self._asked_by_who_may(request, pk)
-        told, status = {}, HTTPStatus.OK
-        if request.method == "POST":
-            try:
-                steps = provider_checks.try_out(provider, by=person(request), now=timezone.now())
-                told = provider_steps.told(steps, with_answers=may(request, [Role.OPERATOR]))
-            except provider_checks.Refused as error:
-                messages.error(request, error.obstacle.label)
-                status = HTTPStatus.TOO_MANY_REQUESTS
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": gettext("Test of the connection"),
-            "provider": provider,
-            **told,
-        }
-        return TemplateResponse(request, "admin/provider_test.html", context, status=status)
+        provider = self.asked_by_who_may(request, pk, provider_checks.may_test)
+
+        def attempt() -> dict[str, object]:
+            steps = provider_checks.try_out(provider, by=person(request), now=timezone.now())
+            return provider_steps.told(steps, with_answers=may(request, [Role.OPERATOR]))
+
+        return self.try_out(
+            request,
+            attempt,
+            refused=provider_checks.Refused,
+            template="admin/provider_test.html",
+            title=gettext("Test of the connection"),
+            provider=provider,
+        )
 
     def try_now_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        provider = self._asked_by_who_may(request, pk)
+        provider = self.asked_by_who_may(request, pk, provider_checks.may_test)
         if request.method == "POST":
             if line.retry_now(provider.pk, now=timezone.now()):
                 messages.success(request, _("The provider is tried now."))
@@ -135,11 +120,3 @@ class ProviderAdmin(ScopedAdmin):
             else:
                 messages.warning(request, _("There was nothing to try: the provider works, or is being tried already."))
         return HttpResponseRedirect(reverse("admin:catalog_provider_change", args=[pk]))
-
-    def _asked_by_who_may(self, request: HttpRequest, pk: int) -> Provider:
-        provider = self.get_queryset(request).filter(pk=pk).first()
-        if not may(request, self.viewers) or (provider is not None and not provider_checks.may_test(person(request))):
-            raise PermissionDenied
-        if provider is None:
-            raise Http404
-        return provider

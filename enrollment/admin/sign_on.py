@@ -7,9 +7,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
@@ -17,28 +15,22 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
 
 from enrollment import signing_on
+from enrollment.admin.registrations import RegistrationAdmin
 from enrollment.models import SignOnClient
 from enrollment.reports import tool_page
 from enrollment.sign_on_forms import SignOnForm
-from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, person
+from libraries.scoped_admin import person
 
 _SECRET = "_secret_told_once"
 
 
 @admin.register(SignOnClient)
-class SignOnAdmin(ScopedAdmin):
+class SignOnAdmin(RegistrationAdmin):
     form = SignOnForm
-    institution_path = ""
-    viewers = CENTRAL
-    changers = adders = (Role.OPERATOR,)
     list_display = ("provider", "is_on", "needs_pkce")
-    list_select_related = ("provider",)
+    list_select_related = ("provider", "client")
     change_form_template = "admin/sign_on.html"
     fields = ("provider", "redirect_uris", "needs_pkce", "is_on")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[SignOnClient]:
-        rows: QuerySet[SignOnClient] = super().get_queryset(request)
-        return rows.select_related("provider", "client")
 
     def get_readonly_fields(self, request: HttpRequest, obj: SignOnClient | None = None) -> tuple[str, ...]:
         return ("provider",) if obj else ()
@@ -75,11 +67,7 @@ class SignOnAdmin(ScopedAdmin):
         return super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
 
     def secret_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        if not signing_on.may_change(person(request)):
-            raise PermissionDenied
-        row = self.get_queryset(request).filter(pk=pk).first()
-        if row is None:
-            raise Http404
+        row: SignOnClient = self.asked_by_who_may(request, pk, signing_on.may_change)
         if request.method != "POST":
             return HttpResponseRedirect(reverse("admin:enrollment_signonclient_change", args=[pk]))
         return self._tell_once(request, row, signing_on.renew_secret(row, by=person(request), now=timezone.now()))

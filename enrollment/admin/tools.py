@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
-from django.db import models
-from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -21,32 +16,26 @@ from django.utils.translation import gettext_lazy as _
 from catalog.models import Tool
 from enrollment import tool_checks
 from enrollment.admin import picking
+from enrollment.admin.registrations import RegistrationAdmin
 from enrollment.launch import authorizing
 from enrollment.reports import tool_page, tool_steps
 from enrollment.tool_forms import ToolForm
-from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, person
+from enrollment.views import allowing
+from libraries.scoped_admin import person
 
 
 @admin.register(Tool)
-class ToolAdmin(ScopedAdmin):
+class ToolAdmin(RegistrationAdmin):
     form = ToolForm
-    institution_path = ""
-    viewers = CENTRAL
-    changers = adders = (Role.OPERATOR,)
     list_display = ("provider", "launch_url", "is_on")
     list_select_related = ("provider",)
     change_form_template = "admin/tool.html"
-    formfield_overrides: ClassVar[dict[Any, Any]] = {models.URLField: {"assume_scheme": "https"}}
     fieldsets = (
         (None, {"fields": ("provider", "is_on")}),
         (_("What the provider gives you"), {"fields": ("login_url", "launch_url", "redirect_uris")}),
         (_("Its keys: an address, or the keys themselves"), {"fields": ("keyset_url", "keyset")}),
         (_("For picking courses"), {"fields": ("deep_linking_url",)}),
     )
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Tool]:
-        rows: QuerySet[Tool] = super().get_queryset(request)
-        return rows.select_related("provider")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Tool | None = None) -> tuple[str, ...]:
         """What was agreed with one provider is nothing to another."""
@@ -78,27 +67,19 @@ class ToolAdmin(ScopedAdmin):
         tool = self.get_object(request, object_id)
         facts = tool_page.facts_of(tool, by=person(request)) if isinstance(tool, Tool) else {}
         page = super().change_view(request, object_id, form_url, {**facts, **(extra_context or {})})
-        if isinstance(tool, Tool):  # where its button to pick courses leads to: a browser holds this against redirects
-            page._csp_update = {"form-action": authorizing.origins(tool)}  # type: ignore[attr-defined]
-        return page
+        # Where its button to pick courses leads to.
+        return allowing.forms_to(authorizing.origins(tool), request, page) if isinstance(tool, Tool) else page
 
     def test_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         tool = self._asked_by_who_may(request, pk)
-        told, status = {}, HTTPStatus.OK
-        if request.method == "POST":
-            try:
-                told = tool_steps.told(tool_checks.try_out(tool, by=person(request), now=timezone.now()))
-            except tool_checks.Refused as error:
-                messages.error(request, error.obstacle.label)
-                status = HTTPStatus.TOO_MANY_REQUESTS
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": gettext("Test of the tool"),
-            "tool": tool,
-            **told,
-        }
-        return TemplateResponse(request, "admin/tool_test.html", context, status=status)
+        return self.try_out(
+            request,
+            lambda: tool_steps.told(tool_checks.try_out(tool, by=person(request), now=timezone.now())),
+            refused=tool_checks.Refused,
+            template="admin/tool_test.html",
+            title=gettext("Test of the tool"),
+            tool=tool,
+        )
 
     def pick_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         return picking.start(request, self._asked_by_who_may(request, pk))
@@ -107,9 +88,5 @@ class ToolAdmin(ScopedAdmin):
         return picking.show(self, request, self._asked_by_who_may(request, pk), picking_id)
 
     def _asked_by_who_may(self, request: HttpRequest, pk: int) -> Tool:
-        if not tool_checks.may_test(person(request)):
-            raise PermissionDenied
-        tool = self.get_queryset(request).filter(pk=pk).first()
-        if tool is None:
-            raise Http404
+        tool: Tool = self.asked_by_who_may(request, pk, tool_checks.may_test)
         return tool

@@ -35,4 +35,4 @@ class SignOnClient(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"#{self.pk}"
+        return str(self.provider)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from catalog.provider.trial import Mender, Step, StepName
-from enrollment.reports import system_steps, troubles
+from enrollment.reports import steps, system_steps, troubles
+from enrollment.reports.steps import Line, Text
 from libraries.cards.checks import Trouble
-
-Text = str | Promise
 
 STEPS: Mapping[StepName, Text] = {
     StepName.SETTINGS: _("Reading the settings"),
@@ -37,28 +34,16 @@ _ON_THE_WAY: Mapping[str, Text] = {
 _FAILURES = frozenset(map(str, Trouble))
 
 
-@dataclass(frozen=True)
-class Line:
-    name: Text
-    is_good: bool
-    what: Text
-    mender: Text
-    says: Sequence[str] = ()
-    lacks: Sequence[str] = ()
-    answer: str = ""
-
-
-def told(steps: Iterable[Step], *, with_answers: bool) -> dict[str, object]:
+def told(tried: Iterable[Step], *, with_answers: bool) -> dict[str, object]:
     """For a page. What the provider answered is for operators."""
-    lines = [_line(step, with_answers) for step in steps]
-    return {"lines": lines, "all_good": all(line.is_good for line in lines)}
+    return steps.told(_line(step, with_answers) for step in tried)
 
 
 def _line(step: Step, with_answers: bool) -> Line:
-    mender = MENDERS[step.mender] if step.mender else ""
     what = _what(step) if step.trouble else ""
+    mender = MENDERS[step.mender] if step.mender else ""
     answer = step.answer if with_answers else ""
-    return Line(STEPS[step.name], step.is_good, what, mender, step.says, step.lacks, answer)
+    return Line(STEPS[step.name], what, mender, step.says, step.lacks, answer)
 
 
 def _what(step: Step) -> Text:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from django.db import models
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from enrollment import system_checks
+from enrollment.reports.steps import Line, Text
 from libraries.cards.checks import Outcome, StepName, Trouble, Walk
-
-Text = str | Promise
 
 
 class Mender(models.TextChoices):
@@ -20,14 +17,6 @@ class Mender(models.TextChoices):
     LIBRARY = "library", _("whoever looks after the library system at your library")
     SUPPLIER = "supplier", _("the supplier of the library system")
     NOBODY = "nobody", _("nobody for now: try again later, and ask the library when it stays so")
-
-
-@dataclass(frozen=True)
-class Line:
-    name: Text
-    is_good: bool
-    what: Text
-    mender: Text
 
 
 STEPS: Mapping[StepName, Text] = {
@@ -128,6 +117,6 @@ def in_words(code: str) -> str:
 
 def _line(name: StepName, trouble: Trouble | None) -> Line:
     if trouble is None:
-        return Line(STEPS[name], True, "", "")
+        return Line(STEPS[name])
     what, mender = TROUBLES[trouble]
-    return Line(STEPS[name], False, what, mender.label)
+    return Line(STEPS[name], what, mender.label)

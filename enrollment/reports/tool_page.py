@@ -20,6 +20,7 @@ MOST_PICKED = 5
 
 def facts_of(tool: Tool, *, by: User) -> dict[str, Any]:
     """Of a tool whose provider is loaded; with one query."""
+    waiting = Picking.objects.filter(tool=tool, user=by, applied_at=None).exclude(items=[])
     return {
         "title": tool.provider.name,
         "subtitle": None,
@@ -27,7 +28,7 @@ def facts_of(tool: Tool, *, by: User) -> dict[str, Any]:
         "told": told(tool),
         "may_test": tool_checks.may_test(by),
         "cannot_pick": picking.obstacle(tool, by),
-        "picked": list(Picking.objects.filter(tool=tool, user=by, applied_at=None).order_by("-pk")[:MOST_PICKED]),
+        "picked": list(waiting.order_by("-pk")[:MOST_PICKED]),
     }
 
 

@@ -8,8 +8,8 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog.provider.trial import Mender
 from enrollment import tool_checks
-from enrollment.reports import provider_steps, system_steps
-from enrollment.reports.provider_steps import Line, Text
+from enrollment.reports import provider_steps, steps, system_steps
+from enrollment.reports.steps import Line, Text
 from enrollment.tool_checks import Step, StepName
 from outgoing.failures import Failure
 
@@ -53,10 +53,9 @@ _TROUBLES: Mapping[str, tuple[Text, Mender]] = {
 _IN_SETTINGS = (Failure.ADDRESS_UNUSABLE, Failure.ADDRESS_FORBIDDEN, Failure.NAME_UNKNOWN, Failure.TLS_FAILED)
 
 
-def told(steps: Iterable[Step]) -> dict[str, object]:
+def told(tried: Iterable[Step]) -> dict[str, object]:
     """For a page."""
-    lines = [_line(step) for step in steps]
-    return {"lines": lines, "all_good": all(line.is_good for line in lines)}
+    return steps.told(map(_line, tried))
 
 
 def in_words(code: str) -> str:
@@ -66,9 +65,9 @@ def in_words(code: str) -> str:
 
 def _line(step: Step) -> Line:
     if not step.trouble:
-        return Line(STEPS[step.name], True, "", "")
+        return Line(STEPS[step.name])
     mender = Mender.OPERATOR if step.trouble in _IN_SETTINGS else Mender.PROVIDER
     what: Text = system_steps.in_words(step.trouble)
     if step.trouble in _TROUBLES:
         what, mender = _TROUBLES[step.trouble]
-    return Line(STEPS[step.name], False, what, provider_steps.MENDERS[mender])
+    return Line(STEPS[step.name], what, provider_steps.MENDERS[mender])

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from enrollment.launch import authorizing, keys
 from enrollment.launch.authorizing import PARAMETERS, Answer, Unknown
+from enrollment.views import allowing
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +68,7 @@ def _post(request: HttpRequest, answer: Answer) -> HttpResponse:
     """A form that the browser sends on by itself, or by a button where no script runs."""
     with override(answer.language or language_of(request)):
         page = render(request, "enrollment/lti_post.html", {"answer": answer})
-    # A browser holds this against where the tool sends it on to, too.
-    page._csp_replace = {"form-action": answer.origins}  # type: ignore[attr-defined]
-    return page
+    return allowing.forms_to(answer.origins, request, page)
 
 
 def _unknown(request: HttpRequest, why: str) -> HttpResponse:

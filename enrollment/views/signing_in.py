@@ -29,6 +29,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from enrollment import tasks
 from enrollment.forms import CodeForm, EmailForm
 from enrollment.templatetags.shelf import in_language
+from enrollment.views import allowing
 from libraries import accounts, openid
 from libraries.identities import Identity
 from libraries.models import User
@@ -99,13 +100,7 @@ def mail_step(
     context = {"form": form, "trouble": trouble, "next": destination, "identity_providers": offered}
     context |= {"provider_name": openid.name_of(identity.issuer)} if identity else {}
     page = render(request, template, context, status=status)
-    return _may_lead_to(openid.origins(), page) if offered else page
-
-
-def _may_lead_to(origins: list[str], page: HttpResponse) -> HttpResponse:
-    """A browser holds the policy about forms against where a form is sent on to, too."""
-    page._csp_update = {"form-action": origins}  # type: ignore[attr-defined]
-    return page
+    return allowing.forms_to(openid.origins(), request, page) if offered else page
 
 
 def destination_of(request: HttpRequest) -> str:

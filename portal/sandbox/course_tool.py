@@ -203,7 +203,9 @@ class CourseTool:
         if not self._is_at_the_portal(address):
             return self._trouble(HTTPStatus.FORBIDDEN, "The portal wants the answer somewhere else.", address)
         picked = [code for code in dict.fromkeys(asked.lists.get("course", ())) if code in titles()]
-        if not picked:
+        if asked.fields.get("do") == "nothing":
+            picked = []
+        elif not picked:
             return self._offer(launch, nothing=True)
         picked = picked if _several(settings) else picked[:1]
         token = launch.get_deep_link().get_response_jwt([self._resource(code) for code in picked])

@@ -76,7 +76,8 @@ def offer(titles: Mapping[str, str], *, several: bool, nothing: bool = False) ->
 <form method="post"><fieldset><legend>Which courses the portal is to know</legend>
 {choices}
 </fieldset>
-<p class="buttons"><button>Pick these</button></p></form>
+<p class="buttons"><button>Pick these</button> <button name="do" value="nothing" class="quiet">Pick nothing</button></p>
+</form>
 </section>"""
     return _page("Pick courses", "Everything that the training platform offers.", body)
 
@@ -85,10 +86,10 @@ def picked(titles: Sequence[str], *, address: str, token: str) -> str:
     items = "".join(f"<li>{escape(title)}</li>" for title in titles)
     body = f"""
 <section aria-labelledby="picked">
-<h2 id="picked">You picked</h2>
-<ul>{items}</ul>
+<h2 id="picked">{"You picked" if titles else "You picked nothing"}</h2>
+{f"<ul>{items}</ul>" if titles else ""}
 <form method="post" action="{escape(address)}"><input type="hidden" name="JWT" value="{escape(token)}">
-<p class="buttons"><button>Send them to the portal</button></p></form>
+<p class="buttons"><button>Send {"them" if titles else "this"} to the portal</button></p></form>
 </section>"""
     return _page("Pick courses", "One more step: the portal has to be told.", body)
 

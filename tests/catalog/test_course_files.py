@@ -13,7 +13,7 @@ import pytest
 from openpyxl.worksheet.formula import ArrayFormula
 
 from catalog import course_files
-from catalog.course_files import Contents, FileRefused, Row
+from catalog.course_files import Contents, FileRefused, Row, collected
 
 HEADER = "code;title;area;language;level;hours"
 
@@ -72,6 +72,15 @@ def test_cell_may_hold_separators_quotes_and_lines() -> None:
         (2, 'Word; "en" meer', {"": "Eerst dit.\nDan dat."}),
         (4, "Twee", {}),
     ]
+
+
+def test_description_may_begin_with_a_dash_and_hold_a_vertical_tab() -> None:
+    texts = ["- Leer rekenen\n- En meer", "+ 3 modules", "@home", "=) leuk", "Dit.\vDat.", "Dit.\aDat.", None]
+    contents = collected(
+        (line, {"code": f"{line}", "title": "T", "description_nl": text}) for line, text in enumerate(texts)
+    )
+    assert [row.descriptions["nl"] for row in contents.rows] == [*texts[:4], "Dit. Dat."]
+    assert contents.rejected == [(5, "control"), (6, "formula")]
 
 
 def test_workbook_is_read_like_a_csv_file() -> None:

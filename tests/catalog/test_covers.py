@@ -55,6 +55,12 @@ def test_picture_has_the_colors_of_the_cover(area: str) -> None:
         assert min(sum(abs(a - b) for a, b in zip(color, known, strict=True)) for known in drawn) <= 6
 
 
+def test_picture_is_drawn_once() -> None:
+    first = cover_pictures.png(code="ST-1", area="office")
+    assert cover_pictures.png(code="ST-1", area="office") is first
+    assert first != cover_pictures.png(code="ST-2", area="office") != cover_pictures.png(code="ST-2", area="home")
+
+
 def test_arcs_and_bows_are_followed() -> None:
     quarter = cover_pictures._outline("M0 0h64a64 64 0 0 1-64 64z")
     assert quarter[-1] == pytest.approx((0, 64))

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from catalog import rotation
 from catalog.models import Course, Listing, Programme
-from enrollment import card_checking, drafts, ending, leaving, rotating
+from enrollment import card_checking, drafts, ending, leaving, letters, rotating
 from enrollment.models import CourseRun, Enrollment, Letter
 from libraries.models import User
 from tests.enrollment.views.shelf_of_courses import make_course, offer_course
@@ -54,6 +54,11 @@ def seated(programme: Programme, email: str) -> Enrollment:
     card_checking.confirm(card_id=enrollment.card_id, by=lin, now=NOW)
     enrollment.refresh_from_db()
     return enrollment
+
+
+def make_seated_too(enrollment: Enrollment, programme: Programme) -> None:
+    other = make_member(programme=programme, number=enrollment.card.number)
+    Enrollment.objects.filter(pk=other.pk).update(state="seated", hold_until=None, seated_at=NOW, ends_at=later(300))
 
 
 def started(enrollment: Enrollment, course: Course, **fields: object) -> CourseRun:
@@ -121,6 +126,18 @@ def test_end_that_is_moved_away_and_back_is_told_once_more_if_the_letter_was_dro
     assert leaving.tell_learners(now=NOW) == 0
 
 
+def test_letter_that_staff_gave_up_does_not_come_back(programme: Programme, spanish: Course, ada: Enrollment) -> None:
+    offer_course(programme, spanish, offered_until=days(20))
+    started(ada, spanish)
+    owed = []
+    for _sweep in range(3):
+        owed.append(leaving.tell_learners(now=NOW))
+        for letter in Letter.objects.filter(kind="course_leaves", dropped_at=None):
+            Letter.objects.filter(pk=letter.pk).update(stuck_at=NOW, trouble="recipient_550")
+            assert letters.give_up(letter.pk, by=User.objects.get(email="lin@example.test"), now=NOW)
+    assert owed == [1, 0, 0]
+
+
 def test_title_that_goes_on_under_another_listing_does_not_leave(
     programme: Programme, spanish: Course, ada: Enrollment
 ) -> None:
@@ -133,6 +150,20 @@ def test_title_that_goes_on_under_another_listing_does_not_leave(
     assert told() == [(ada.user_id, f"{days(28)}")]
 
 
+def test_title_with_listings_that_follow_each_other_is_told_thirty_days_before_the_last_one_ends(
+    programme: Programme, spanish: Course, ada: Enrollment
+) -> None:
+    """Each in its turn, and in any of the member's programmes; not one that comes back after a break."""
+    other = make_programme("other")
+    make_seated_too(ada, other)
+    for its, first, last in ((programme, -9, 5), (programme, 5, 10), (other, 10, 29), (programme, 40, 50)):
+        offer_course(its, spanish, offered_from=days(first), offered_until=days(last))
+    started(ada, spanish)
+    assert [leaving.tell_learners(now=later(day)) for day in (-1, 0, 5, 10, 28)] == [1, 0, 0, 0, 0]
+    assert told() == [(ada.user_id, f"{days(29)}")]
+    assert Letter.objects.filter(kind="course_leaves", enrollment__pool__programme=other).exists()
+
+
 def test_title_that_stays_in_another_programme_of_the_member_does_not_leave(
     programme: Programme, spanish: Course, ada: Enrollment
 ) -> None:
@@ -141,10 +172,7 @@ def test_title_that_stays_in_another_programme_of_the_member_does_not_leave(
     offer_course(other, spanish)
     started(ada, spanish)
     assert leaving.leaves_on(CourseRun.objects.get().pk, now=NOW) == days(5)
-    card_checking_of = make_member(programme=other, number=ada.card.number)
-    Enrollment.objects.filter(pk=card_checking_of.pk).update(
-        state="seated", hold_until=None, seated_at=NOW, ends_at=later(300)
-    )
+    make_seated_too(ada, other)
     assert leaving.leaves_on(CourseRun.objects.get().pk, now=NOW) is None
     assert leaving.tell_learners(now=NOW) == 0
 

@@ -13,23 +13,20 @@ from playwright.sync_api import Browser, Page, expect
 from pypdf import PdfReader
 
 from portal.sandbox.library_cards import Condition, cards_of
-from tests.journeys.conftest import PATIENCE, Demo, Member, until
+from tests.journeys.conftest import Demo, Member, until
+from tests.journeys.learning import get_a_place, start
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-# Its library system says at once whether a card is good.
-LIBRARY, CARDS = "Kortrijk", iter(cards_of(Condition.CHILD)[6:])
+CARDS = iter(cards_of(Condition.CHILD)[6:])
 WORDS, TITLE, ANOTHER = "draaitabellen", "Excel: draaitabellen en grafieken", "Blind typen"
 
 
 @pytest.fixture
 def ada(demo: Demo, browser: Browser, complaints: list[str]) -> Member:
     """With a place, and an account at the provider."""
-    member, card = Member(demo, browser, complaints, "Ada"), next(CARDS)
-    member.applies(library=LIBRARY, number=card.number, pin=card.pin)
-    member.reads("You have a place")
-    member.page.goto("/en/my/")
-    member.reads_after_a_while("Your account is ready")
+    member = Member(demo, browser, complaints, "Ada")
+    get_a_place(member, next(CARDS))
     return member
 
 
@@ -48,16 +45,6 @@ def find(member: Member) -> None:
     expect(member.page.get_by_role("link", name=ANOTHER)).to_have_count(0)
     member.page.get_by_role("link", name=TITLE).first.click()
     expect(member.page.get_by_role("heading", level=1)).to_contain_text(TITLE)
-
-
-def start(member: Member) -> Page:
-    """From the course's page to that of the tool: two sites, two redirects and a form, and nothing to type."""
-    with member.page.context.expect_page() as opened:
-        member.page.get_by_role("link", name=re.compile("^(Start|Go on)")).first.click()
-    tool = opened.value
-    tool.set_default_timeout(PATIENCE * 1000)
-    tool.wait_for_url(f"{member.demo.platform}/courses/at/**")
-    return tool
 
 
 def claims_on(tool: Page) -> str:

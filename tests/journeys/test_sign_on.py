@@ -10,14 +10,15 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from portal.sandbox.library_cards import TO_TRY, Condition, cards_of
+from portal.sandbox.library_cards import Condition, cards_of
 from tests import relying_party
 from tests.journeys.conftest import Demo, Member, Staff, until
+from tests.journeys.learning import get_a_place
 from tests.relying_party import CALLBACK, Site
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-LIBRARY, CARDS = "Kortrijk", iter(cards_of(Condition.GOOD)[:TO_TRY])
+CARDS = iter(cards_of(Condition.GOOD)[:4])
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +45,8 @@ def told_in(page: Page, name: str) -> str:
 @pytest.fixture
 def ada(demo: Demo, browser: Browser, complaints: list[str]) -> Member:
     """With a place, and an account at the provider."""
-    member, card = Member(demo, browser, complaints, "Ada"), next(CARDS)
-    member.applies(library=LIBRARY, number=card.number, pin=card.pin)
-    member.reads("You have a place")
-    member.page.goto("/en/my/")
-    member.reads_after_a_while("Your account is ready")
+    member = Member(demo, browser, complaints, "Ada")
+    get_a_place(member, next(CARDS))
     return member
 
 

@@ -1,7 +1,12 @@
 from collections.abc import Iterator
 
 import pytest
+from django.test import Client
 from django.utils import translation
+
+from libraries.models import StaffRole
+from tests.factories import make_staff
+from tests.workplace import sign_in
 
 
 @pytest.fixture(autouse=True)
@@ -10,3 +15,9 @@ def _in_the_language_of_the_source() -> Iterator[None]:
     made by their names begin with /en/."""
     with translation.override("en"):
         yield
+
+
+@pytest.fixture
+def ops(db: None) -> Client:
+    """An operator at work."""
+    return sign_in(make_staff("ops@example.test", StaffRole.Role.OPERATOR))

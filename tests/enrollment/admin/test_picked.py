@@ -121,6 +121,15 @@ def test_nothing_is_changed_before_somebody_says_so(mo: Client, tool: Tool, area
     assert (course.launch_url, Course.objects.count(), Event.objects.count()) == ("https://old.test/1", 1, 0)
 
 
+def test_choice_of_nothing_asks_nothing(mo: Client, tool: Tool, coordinator: User) -> None:
+    picked = make_picked(tool, coordinator)
+    words = words_of(mo.get(page_of(picked)))
+    assert "Nothing was picked." in words
+    assert "0 courses" not in words
+    assert "Do this" not in words
+    assert page_of(picked) not in mo.get(f"/en/admin/catalog/tool/{tool.pk}/change/").content.decode()
+
+
 def test_courses_are_changed_and_made(mo: Client, tool: Tool, area: Area, coordinator: User) -> None:
     known, other = make_course(tool, area, "T-1"), make_course(tool, area, "T-4")
     make_course(tool, area, "Z", slug="course-2")

@@ -46,11 +46,6 @@ def mo() -> Client:
 
 
 @pytest.fixture
-def ops() -> Client:
-    return sign_in(make_staff("ops@example.test", Role.OPERATOR))
-
-
-@pytest.fixture
 def rung(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     bells: list[None] = []
     monkeypatch.setattr(tasks, "ring", lambda: bells.append(None))

@@ -23,11 +23,6 @@ LIST = "/en/admin/catalog/provider/"
 VALUE = "s3cr3t-v4lue"
 
 
-@pytest.fixture
-def ops() -> Client:
-    return sign_in(make_staff("ops@example.test", StaffRole.Role.OPERATOR))
-
-
 def page_of(provider: Provider) -> str:
     return f"{LIST}{provider.pk}/change/"
 

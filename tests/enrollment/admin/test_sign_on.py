@@ -25,11 +25,6 @@ LIST = "/en/admin/enrollment/signonclient/"
 
 
 @pytest.fixture
-def ops() -> Client:
-    return sign_in(make_staff("ops@example.test", StaffRole.Role.OPERATOR))
-
-
-@pytest.fixture
 def provider() -> Provider:
     return make_provider("spring", name="Spring")
 

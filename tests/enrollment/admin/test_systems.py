@@ -15,7 +15,7 @@ from django.urls import reverse
 from enrollment import system_checks
 from enrollment.models import Event
 from libraries.cards.checks import Answer, Outcome, Question, Step, StepName, Trouble, Walk
-from libraries.models import Institution, LibrarySystem, StaffRole
+from libraries.models import Institution, LibrarySystem
 from tests.card_systems import PIN, AnsweringSystem, answer_in_place_of
 from tests.enrollment.views.visiting import words_of
 from tests.factories import NOW, make_coordinator, make_institution, make_librarian, make_staff, make_system
@@ -36,11 +36,6 @@ def system(monkeypatch: pytest.MonkeyPatch) -> LibrarySystem:
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> AnsweringSystem:
     return answer_in_place_of("sip2", monkeypatch)
-
-
-@pytest.fixture
-def ops() -> Client:
-    return sign_in(make_staff("ops@example.test", StaffRole.Role.OPERATOR))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from jwt.algorithms import RSAAlgorithm
 
-from portal.sandbox.course_tool_facts import CLIENT_ID, DEEP_LINKING, LAUNCH, titles
+from portal.sandbox.course_tool_facts import CLIENT_ID, DATA, DEEP_LINKING, LAUNCH, NEW, titles
 from tests.course_portal import (
     AGS,
     LTI,
@@ -296,6 +296,17 @@ def test_picked_courses_go_to_the_portal_signed(visitor: Visitor) -> None:
     items = claims["https://purl.imsglobal.org/spec/lti-dl/claim/content_items"]
     assert [item["custom"] for item in items] == [{"course": "ST-1001"}, {"course": "ST-2001"}]
     assert items[0]["title"] == titles()["ST-1001"]
+
+
+def test_nothing_can_be_picked(visitor: Visitor) -> None:
+    sent = visitor.press(to_pick(visitor), do="nothing", course="ST-1001").text
+    claims = jwt.decode(sent.split('name="JWT" value="')[1].split('"')[0], options={"verify_signature": False})
+    assert claims["https://purl.imsglobal.org/spec/lti-dl/claim/content_items"] == []
+
+
+def test_some_courses_are_new_to_the_portal() -> None:
+    assert not [code for code in NEW if code in DATA.read_text(encoding="utf-8")]
+    assert set(NEW) < set(titles())
 
 
 def test_one_course_where_the_portal_wants_one(visitor: Visitor) -> None:
