@@ -83,7 +83,7 @@ def origins(tool: Tool, course: Course | None = None) -> list[str]:
     addresses = [*tool.redirect_uris, tool.launch_url, tool.login_url, tool.deep_linking_url]
     addresses += [course.launch_url] if course else []
     parts = [urlsplit(address) for address in addresses if address]
-    return sorted({f"{each.scheme}://{each.netloc}" for each in parts})
+    return sorted({f"{each.scheme}://{each.netloc.rpartition('@')[2]}" for each in parts})
 
 
 def _check(asked: Mapping[str, str], repeated: Collection[str]) -> None:

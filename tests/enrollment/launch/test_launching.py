@@ -246,11 +246,12 @@ def test_pages_of_an_answer_are_not_kept_and_lead_to_the_tool_alone(
     assert posted_by(page)[0] == "https://tool.test/launch"
 
 
+@pytest.mark.parametrize("host", ["player.test", "me;img-src@player.test"])
 def test_page_of_an_answer_may_lead_to_the_course_on_another_host(
-    signed_in: Client, course: Course, tool: Tool
+    signed_in: Client, course: Course, tool: Tool, host: str
 ) -> None:
     """The tool sends the browser on to where the course is."""
-    Course.objects.update(launch_url="https://player.test/courses/7?from=portal")
+    Course.objects.update(launch_url=f"https://{host}/courses/7?from=portal")
     page = ask(signed_in, asked_of(begin(signed_in, course), tool))
     [policy] = [part for part in page["Content-Security-Policy"].split(";") if "form-action" in part]
     assert {"https://player.test", "https://tool.test"} <= set(policy.split())

@@ -146,8 +146,12 @@ def test_body_that_breaks_off_is_refused(course: Course, token: str) -> None:
 
         readline = read
 
-    told = {"content_type": "application/vnd.ims.lis.v1.score+json", "headers": {"Authorization": f"Bearer {token}"}}
-    answer = Client().post(f"/lti/line-items/{course.pk}/scores", "{}", **told, **{"wsgi.input": Torn()})
+    told: dict[str, Any] = {
+        "content_type": "application/vnd.ims.lis.v1.score+json",
+        "headers": {"Authorization": f"Bearer {token}"},
+    }
+    torn: dict[str, Any] = {"wsgi.input": Torn()}
+    answer = Client().post(f"/lti/line-items/{course.pk}/scores", "{}", **told, **torn)
     assert (answer.status_code, answer.json()["error_description"]) == (400, "the body has not come")
 
 

@@ -56,7 +56,7 @@ def test_what_no_platform_sends(ada: Enrollment, row: SignOnClient, secret: str,
 
 
 def test_account_that_is_closed_has_no_place(ada: Enrollment) -> None:
-    told = {"provider_id": ada.pool.programme.provider_id, "now": timezone.now()}
+    told: dict[str, Any] = {"provider_id": ada.pool.programme.provider_id, "now": timezone.now()}
     assert signing_on.place_of(ada.user_id, **told) is not None
     User.objects.update(is_active=False)
     assert signing_on.place_of(ada.user_id, **told) is None
