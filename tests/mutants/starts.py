@@ -16,7 +16,7 @@ WHO = f"{ASKED}::test_somebody_else_is_signed_in"
 WRONG = f"{ASKED}::test_tool_is_told_what_is_wrong"
 ENDED = f"{ASKED}::test_what_ended_on_the_way_is_not_started"
 PERMITS, OWN_KEYS = "tests/enrollment/test_starting.py", "tests/enrollment/launch/test_keys.py"
-TOLD = "tests/enrollment/launch/test_launching.py"
+TOLD, SHOWN = "tests/enrollment/launch/test_launching.py", "tests/enrollment/launch/test_what_was_shown.py"
 PROOF = "tests/enrollment/launch/test_tokens.py"
 REFUSED = f"{PROOF}::test_what_is_not_the_tools_own_word_is_refused"
 NOTED, SENSELESS = "tests/enrollment/launch/test_scores.py", "tests/enrollment/launch/test_scores_refused.py"
@@ -73,7 +73,7 @@ MUTANTS = (
         "course-off-offer-starts",
         24,
         STARTING,
-        "return last if last > day else Obstacle.OFF_OFFER",
+        "return last if last > day else gone",
         "return last",
         (ENDED,),
     ),
@@ -103,14 +103,53 @@ MUTANTS = (
         ":",
         ("tests/enrollment/views/test_starting.py",),
     ),
-    Mutant("name-is-told-of-everybody", 22, STARTS, "if programme.tells == Tells.PSEUDONYM:", "if False:", (TOLD,)),
+    Mutant(
+        "name-is-told-of-everybody",
+        22,
+        STARTS,
+        "if tells not in (Tells.NAME, Tells.NAME_AND_MAIL):",
+        "if False:",
+        (TOLD,),
+    ),
     Mutant(
         "address-is-told-with-the-name",
         22,
         STARTS,
-        "if programme.tells == Tells.NAME_AND_MAIL else",
+        "if tells == Tells.NAME_AND_MAIL else",
         "if True else",
         (TOLD,),
+    ),
+    Mutant(
+        "more-is-told-than-was-shown",
+        22,
+        STARTS,
+        "Tells.least(launch.shown, permit.enrollment.pool.programme.tells)",
+        "permit.enrollment.pool.programme.tells",
+        (SHOWN,),
+    ),
+    Mutant(
+        "more-is-told-than-the-programme-tells-now",
+        22,
+        STARTS,
+        "Tells.least(launch.shown, permit.enrollment.pool.programme.tells)",
+        "launch.shown",
+        (SHOWN,),
+    ),
+    Mutant(
+        "goes-on-although-more-is-told-now",
+        22,
+        "enrollment/reports/course_start.py",
+        "Tells.least(shown, self.tells) == self.tells else None",
+        "True else None",
+        (SHOWN,),
+    ),
+    Mutant(
+        "what-was-shown-may-be-made-up",
+        22,
+        "enrollment/reports/course_start.py",
+        "return self._signer.unsign(told) if self.permit else None",
+        'return told.partition(":")[0]',
+        (SHOWN,),
     ),
     # --- Our keys ---
     Mutant(
