@@ -9,7 +9,7 @@ PLANNING, LEAVING = "enrollment/rotating.py", "enrollment/leaving.py"
 SEARCHING, INDEX = "catalog/searching.py", "catalog/migrations/0009_search.py"
 CACHE, FILES, IMPORTING = "portal/page_cache.py", "catalog/course_files.py", "enrollment/course_importing.py"
 FOLLOWING, ERASING = "enrollment/following.py", "enrollment/erasing.py"
-CERTIFICATES = "enrollment/reports/courses_of_member.py"
+CERTIFICATES, BOMBS = "enrollment/reports/courses_of_member.py", "catalog/workbook_bombs.py"
 
 ROTATION, PLANS = "tests/catalog/test_rotation.py", "tests/enrollment/test_rotating.py"
 TOLD = "tests/enrollment/test_leaving.py"
@@ -69,16 +69,14 @@ MUTANTS = (
     Mutant("anybody-plans", 27, PLANNING, "if not scoping.may(by, *EDITORS):", "if False:", (PLANS,)),
     Mutant("planned-without-a-lock", 27, "catalog/rotation.py", ".select_for_update(no_key=True)", "", (AT_ONCE,)),
     # --- What leaves ---
-    Mutant("finished-members-are-told", 27, LEAVING, " AND run.completed_at IS NULL\nJOIN", "\nJOIN", (TOLD,)),
+    Mutant("finished-members-are-told", 27, LEAVING, " AND run.completed_at IS NULL AND", " AND", (TOLD,)),
     Mutant("told-without-a-seat", 27, LEAVING, " AND seat.state = 'seated'", "", (TOLD,)),
-    Mutant(
-        "told-of-what-stays", 27, LEAVING, "WHERE longer.course_id = listing.course_id AND", "WHERE false AND", (TOLD,)
-    ),
+    Mutant("told-of-what-stays", 27, LEAVING, " AND NOT offered @> gone_on", "", (TOLD,)),
     Mutant(
         "told-once-whatever-the-day",
         27,
         LEAVING,
-        "\n        AND letter.reason = to_char(listing.offered_until, 'YYYY-MM-DD')",
+        "letter.reason = to_char(gone_on, 'YYYY-MM-DD') AND ",
         "",
         (TOLD,),
     ),
@@ -137,8 +135,8 @@ MUTANTS = (
     # --- What is found ---
     Mutant("signs-reach-the-database", 28, INDEX, "'[^[:alnum:]]+'", "'[[:space:]]+'", (FOUND,)),
     Mutant("words-without-end", 28, SEARCHING, "ORDER BY place LIMIT %(most)s\n", "ORDER BY place\n", (FOUND,)),
-    Mutant("hits-without-end", 28, SEARCHING, "WHERE {fits} LIMIT %(most)s)", "WHERE {fits})", (FOUND,)),
-    Mutant("title-is-cut-off", 28, SEARCHING, "title = %(title)s AND {fits} LIMIT 100", "false LIMIT 100", (FOUND,)),
+    Mutant("hits-without-end", 28, SEARCHING, "FROM on_offer LIMIT %(most)s)", "FROM on_offer)", (FOUND,)),
+    Mutant("title-is-cut-off", 28, SEARCHING, "title = %(title)s LIMIT 100", "false LIMIT 100", (FOUND,)),
     Mutant(
         "found-off-offer",
         28,
@@ -157,7 +155,12 @@ MUTANTS = (
     ),
     # --- Lists of courses ---
     Mutant(
-        "list-with-formulas", 19, FILES, "cell is None or cell.lstrip().startswith(_FORMULA)", "cell is None", (LISTS,)
+        "list-with-formulas",
+        19,
+        FILES,
+        "(not is_description and cell.lstrip().startswith(_FORMULA))",
+        "False",
+        (LISTS,),
     ),
     Mutant(
         "list-with-formulas-of-a-workbook",
@@ -178,12 +181,12 @@ MUTANTS = (
     Mutant(
         "workbook-that-is-huge-inside",
         19,
-        FILES,
+        BOMBS,
         " or sum(part.file_size for part in parts) > MAX_UNPACKED",
         "",
         (LISTS,),
     ),
-    Mutant("workbook-with-entities", 19, FILES, 'if b"<!DOCTYPE" in xml:', "if False:", (LISTS,)),
+    Mutant("workbook-with-entities", 19, BOMBS, "parser.StartDoctypeDeclHandler = _refuse", "pass", (LISTS,)),
     Mutant("list-with-unsafe-addresses", 19, FILES, 'schemes=["https"]', 'schemes=["https", "http"]', (LISTS,)),
     Mutant(
         "another-list-than-was-shown", 19, IMPORTING, "if comparison.fingerprint != expected:", "if False:", (TAKEN_IN,)
