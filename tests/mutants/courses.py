@@ -10,7 +10,7 @@ SEARCHING, INDEX = "catalog/searching.py", "catalog/migrations/0009_search.py"
 CACHE, FILES, IMPORTING = "portal/page_cache.py", "catalog/course_files.py", "enrollment/course_importing.py"
 BOMBS = "catalog/workbook_bombs.py"
 FOLLOWING, ERASING = "enrollment/following.py", "enrollment/erasing.py"
-CERTIFICATES = "enrollment/reports/courses_of_member.py"
+CERTIFICATES, BOMBS = "enrollment/reports/courses_of_member.py", "catalog/workbook_bombs.py"
 
 ROTATION, PLANS = "tests/catalog/test_rotation.py", "tests/enrollment/test_rotating.py"
 TOLD = "tests/enrollment/test_leaving.py"
