@@ -8,7 +8,6 @@ RULES, WALL = "catalog/offer_rules.py", "catalog/migrations/0008_rules_of_the_ro
 PLANNING, LEAVING = "enrollment/rotating.py", "enrollment/leaving.py"
 SEARCHING, INDEX = "catalog/searching.py", "catalog/migrations/0009_search.py"
 CACHE, FILES, IMPORTING = "portal/page_cache.py", "catalog/course_files.py", "enrollment/course_importing.py"
-BOMBS = "catalog/workbook_bombs.py"
 FOLLOWING, ERASING = "enrollment/following.py", "enrollment/erasing.py"
 CERTIFICATES, BOMBS = "enrollment/reports/courses_of_member.py", "catalog/workbook_bombs.py"
 
