@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
@@ -348,7 +349,8 @@ def _address(text: str) -> str | None:
         _is_address(text)
     except ValidationError:
         raise _Faulty(Fault.ADDRESS) from None
-    if len(text) > LONGEST["launch_url"]:
+    # As where one is typed in the workplace: no name before the host, no part of a page, no stand-ins.
+    if len(text) > LONGEST["launch_url"] or not text.isascii() or "@" in urlsplit(text).netloc or set(text) & set("#*"):
         raise _Faulty(Fault.ADDRESS)
     return text
 

@@ -42,10 +42,15 @@ def note_progress(*, user_id: int, provider_id: int, course_code: str, at: datet
     ).order_by("id")
     listed = Listing.objects.filter(programme=OuterRef("pool__programme"), course__code=course_code)
     used = unused.filter(Exists(listed)) if _has_course(at_provider, listed) else unused
-    begun = list(used.select_related("share").select_for_update(no_key=True, of=("self",)))
-    Enrollment.objects.filter(pk__in=[each.pk for each in begun]).update(used_at=at)
-    history.record_each([(Event.Kind.STARTED, each) for each in begun], now=now, reason=PROGRESS)
-    return bool(begun)
+    # Without its share: a seat that is being moved to another one is not found beside the one it has left.
+    locked = [each.pk for each in used.select_for_update(no_key=True, of=("self",))]
+    begun = Enrollment.objects.filter(pk__in=locked).order_by("id")
+    if not begun.update(used_at=at):
+        return False
+    history.record_each(
+        [(Event.Kind.STARTED, each) for each in begun.select_related("share")], now=now, reason=PROGRESS
+    )
+    return True
 
 
 def _has_course(at_provider: dict[str, int], listed: QuerySet[Listing]) -> bool:

@@ -119,7 +119,15 @@ def test_short_and_long_rows_are_read_by_their_first_cells() -> None:
 
 @pytest.mark.parametrize(
     ("address", "fault"),
-    [("https://x.example/1", None), ("http://x.example/1", "address"), ("javascript:alert(1)", "address")],
+    [
+        ("https://x.example/1?a=b@c", None),
+        ("http://x.example/1", "address"),
+        ("javascript:alert(1)", "address"),
+        ("https://me@x.example/1", "address"),
+        ("https://x.example/1#part", "address"),
+        ("https://x.example/*", "address"),
+        ("https://x.example/é", "address"),
+    ],
 )
 def test_address_of_a_course_begins_with_https(address: str, fault: str | None) -> None:
     contents = read(f"code;title;url\n1;Een;{address}\n")
