@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.cache import patch_cache_control
-from django.utils.translation import override
+from django.utils.translation import get_language_from_request, override
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
@@ -79,6 +79,7 @@ def _unknown(request: HttpRequest, why: str) -> HttpResponse:
 
 
 def language_of(request: HttpRequest) -> str:
-    """As the visitor chose it, or that of the letters: there is one address for all languages."""
+    """As the visitor chose it, or that of the letters, or else of the browser: there is one address for all
+    languages, and from another site no cookie comes along with a form."""
     chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME) or getattr(request.user, "language", "")
-    return chosen if chosen in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
+    return chosen if chosen in dict(settings.LANGUAGES) else get_language_from_request(request)

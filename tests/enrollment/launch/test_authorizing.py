@@ -100,6 +100,12 @@ def test_page_of_a_stranger_is_in_the_language_that_was_chosen(client: Client, t
     assert 'href="/en/courses/"' in page.content.decode()
 
 
+def test_page_of_a_stranger_is_in_the_language_of_the_browser_where_none_was_chosen(client: Client, tool: Tool) -> None:
+    """A form from another site comes without the cookie."""
+    client.defaults["HTTP_ACCEPT_LANGUAGE"] = "en-GB,en;q=0.9,nl;q=0.5"
+    assert heading_of(ask(client, {})) == "This start cannot go on"
+
+
 # --- A tool that is registered asks wrongly: it is told so ---
 
 
