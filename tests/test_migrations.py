@@ -11,7 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from catalog import searching
-from catalog.models import Listing
+from catalog.models import Course, Listing
 from enrollment.models import CourseRun
 from tests.enrollment.views.shelf_of_courses import make_course
 from tests.factories import make_user
@@ -115,5 +115,14 @@ def test_courses_from_before_have_shown_that_a_number_is_told() -> None:
         MigrationExecutor(connection).migrate(latest)
         run.refresh_from_db()
         assert run.shown == "pseudonym"
+        assert saved_by_the_release_before(make_course("Frans")).shown == ""
     finally:
         MigrationExecutor(connection).migrate(latest)
+
+
+def saved_by_the_release_before(course: Course) -> CourseRun:
+    """It still runs while the database is brought up to date, and names no column that it does not know."""
+    columns, values = "user_id, course_id, saved_at, activity", [make_user("bo@example.test").pk, course.pk]
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO enrollment_courserun ({columns}) VALUES (%s, %s, now(), 'Started')", values)
+    return CourseRun.objects.get(course=course)

@@ -6,11 +6,12 @@ TABLES = {"courserun": "course_run_shown_known", "launch": "launch_shown_known"}
 
 
 def shown(default: str) -> "models.CharField[str, str]":
-    return models.CharField(blank=True, default=default, editable=False, max_length=15)
+    return models.CharField(blank=True, db_default=default, default="", editable=False, max_length=15)
 
 
 class Migration(migrations.Migration):
-    """What was read at a start before this is not known: no more than every start has told."""
+    """What was read at a start before this is not known: no more than every start has told. A process of the release
+    before, which knows nothing of it, has shown nothing."""
 
     dependencies = [
         ("catalog", "0009_search"),

@@ -49,7 +49,7 @@ class CourseRun(models.Model):
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     last_started_at = models.DateTimeField(_("last started"), null=True, blank=True)
     # Of what the provider is told (`Programme.Tells`), what the member had read at the last start; empty: nothing.
-    shown = models.CharField(max_length=15, blank=True, default="", editable=False)
+    shown = models.CharField(max_length=15, blank=True, default="", db_default="", editable=False)
     # A letter is wished for on this day; None when none is, or once it is owed.
     remind_on = models.DateField(_("reminder on"), null=True, blank=True)
     # As the tool last told it: from 0 to 1; None as long as it told nothing that can be measured.

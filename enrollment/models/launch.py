@@ -40,7 +40,7 @@ class Launch(models.Model):
     )
     course = models.ForeignKey("catalog.Course", on_delete=models.CASCADE, null=True, related_name="launches")
     # Of what the tool is told (`Programme.Tells`), what the member had read when it began: never is more told.
-    shown = models.CharField(max_length=15, blank=True, default="", editable=False)
+    shown = models.CharField(max_length=15, blank=True, default="", db_default="", editable=False)
     made_at = models.DateTimeField(_("made"))
     expires_at = models.DateTimeField(_("expires"))
     answered_at = models.DateTimeField(_("answered"), null=True)
