@@ -27,7 +27,7 @@ _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]"
 
 def news(day: date) -> list[Offer]:
     """The newest first. With two queries."""
-    listings = Listing.objects.on_offer(day).filter(Q(role=Listing.Role.MODULE) | Q(offered_from__gt=day - NEW_FOR))
+    listings = Listing.objects.on_offer(day).filter(Q(role=Listing.Role.MODULE) | Q(unbroken_from__gt=day - NEW_FOR))
     ids = list(listings.order_by("-offered_from", "-pk").values_list("course_id", flat=True)[:MOST])
     found = [each for each in offer.on_offer(day, among=ids) if each.is_module or each.is_new]
     return sorted(found, key=lambda each: each.news_since, reverse=True)

@@ -16,6 +16,7 @@ from icalendar import Calendar
 from PIL import Image
 
 from catalog.models import Course, Listing, Programme
+from enrollment.reports import news
 from tests.enrollment.views.shelf_of_courses import days_from_now, make_course, offer_course
 from tests.factories import make_library, make_programme
 
@@ -85,6 +86,17 @@ def test_what_goes_on_without_a_break_is_no_news_but_a_module_is(client: Client,
     assert entries(client) == ["Module of the month: Portretfoto's"]
     [module] = events(client)
     assert (module["DTSTART"].dt, module["DTEND"].dt) == (days_from_now(-10), days_from_now(20))
+
+
+def test_what_goes_on_takes_no_room_from_what_is_new(
+    client: Client, programme: Programme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(news, "MOST", 2)
+    for title in ("Blind typen", "Koken"):
+        course = make_course(title)
+        offer_course(programme, course, offered_until=days_from_now(-1))
+        offer_course(programme, course, offered_from=days_from_now(-1))
+    assert entries(client) == ["New: Beter slapen", "Module of the month: Portretfoto's"]
 
 
 @pytest.mark.parametrize("language", ["", "/fr", "/en"])
