@@ -138,13 +138,14 @@ def test_course_says_from_when_it_is_there(client: Client, programme: Programme)
     offer_course(programme, course, offered_from=days_from_now(-40), offered_until=days_from_now(-10))
     first = written(days_from_now(40))
     ada = make_member(programme=programme).user
-    for reader in (None, ada):
+    for reader, button in ((None, "Sign in and save this course"), (ada, "Save for later")):
         if reader:
             client.force_login(reader)
         text = page(client, "/en/courses/later/")
         assert f"<h2>This course will be on the shelf from {first}</h2>" in text
         assert f"<dd>from {first}</dd>" in text
         assert "not on the shelf now" not in text
+        assert button in text
     assert f"on the shelf from {first}" not in page(client, "/en/courses/beter-slapen/")
 
 
