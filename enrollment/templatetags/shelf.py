@@ -65,11 +65,12 @@ def number(value: int) -> str:
 
 @register.inclusion_tag("_parts/languages.html", takes_context=True)
 def language_switch(context: template.Context) -> dict[str, Any]:
-    """Buttons of a form: switching sets a cookie, and works without script."""
+    """Buttons of a form: switching sets a cookie, and works without script. It leads to the address of the page, or to
+    its `page_address` where asking for that address again would not show the page but do something, or fail."""
     request = context.get("request")
     if request is None:
         return {}
-    address = request.get_full_path()
+    address = context.get("page_address") or request.get_full_path()
     choices = [
         {
             "code": code,

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -99,6 +100,7 @@ def _page(request: HttpRequest, wrong: ReminderForm | None = None, run: CourseRu
         "started": items(found.started),
         "saved": items(found.saved),
         "wrong": wrong,
+        "page_address": reverse("my_courses"),
     }
     status = HTTPStatus.UNPROCESSABLE_ENTITY if wrong else HTTPStatus.OK
     return render(request, "enrollment/my_courses.html", context, status=status)

@@ -19,7 +19,8 @@ from enrollment.starting import Permit
 from enrollment.views.signing_in import member_of, page_named_by, sign_in_for
 from libraries import limits
 
-# In the address of who comes from signing in.
+# In the address of who comes from signing in, or has switched the language: both end with a form's redirect, which no
+# browser follows to another site (form-action of our policy).
 SIGNED_IN = "signed-in"
 
 
@@ -33,8 +34,9 @@ def start(request: HttpRequest, slug: str) -> HttpResponse:
     """Goes on at once from a button of ours beside which it says what the provider is told, or if the course was
     started before and no more is told than then; a link from elsewhere starts nothing, and shows the button. So does
     signing in."""
+    page_address = f"{request.path}?{SIGNED_IN}"
     if not request.user.is_authenticated:
-        return sign_in_for(f"{request.path}?{SIGNED_IN}")
+        return sign_in_for(page_address)
     course = get_object_or_404(Course.objects.select_related("area", "provider__tool"), slug=slug)
     now = timezone.now()
     found = start_of(member_of(request).pk, course, now=now)
@@ -42,9 +44,11 @@ def start(request: HttpRequest, slug: str) -> HttpResponse:
     shown = found.agreed(request.GET.get("told"))
     if found.permit and shown is not None and SIGNED_IN not in request.GET and came_from_here(request):
         if not limits.allow("starts of", str(request.user.pk), limit=MOST_STARTS, per=MINUTE, now=now):
-            return render(request, "429.html", status=HTTPStatus.TOO_MANY_REQUESTS)
+            again = {"page_address": page_address}
+            return render(request, "429.html", again, status=HTTPStatus.TOO_MANY_REQUESTS)
         return redirect(_way_on(found.permit, course, shown, now))
-    return render(request, "enrollment/course_start.html", {"course": course, "start": found})
+    context = {"course": course, "start": found, "page_address": page_address}
+    return render(request, "enrollment/course_start.html", context)
 
 
 def _way_on(permit: Permit, course: Course, shown: str, now: datetime) -> str:

@@ -320,6 +320,7 @@ def test_day_that_is_none_is_told_beside_its_field(visit: Client, ada: Enrollmen
     assert words_of(answer).count("Choose a day from tomorrow up to a year from now.") == 2
     assert f'href="#reminder-{run.pk}-day"' in text
     assert '<details class="question" open>' in text
+    assert '?next=/fr/my/courses/"' in text  # the address that the form went to shows no page
     assert CourseRun.objects.get().remind_on is None
 
 

@@ -95,6 +95,7 @@ def test_member_starts_so_often(signed_in: Client, course: Course, tool: Tool, m
     answers = [signed_in.get(button, headers=FROM_HERE) for _ in range(3)]
     assert [each.status_code for each in answers] == [302, 302, 429]
     assert "un peu trop souvent" in words_of(answers[2])
+    assert f'?next={START}%3Fsigned-in"' in answers[2].content.decode()
     assert Launch.objects.count() == 2
 
 
@@ -123,6 +124,11 @@ def test_from_signing_in_the_way_goes_by_the_button(signed_in: Client, course: C
     answer = signed_in.get(f"{START}?signed-in", headers=FROM_HERE)
     assert answer.status_code == 200
     assert f'href="{button_of(signed_in, course)}"' in answer.content.decode()
+
+
+def test_switching_the_language_goes_by_the_button_too(signed_in: Client, course: Course, tool: Tool) -> None:
+    launch(signed_in, course, tool)
+    assert f'?next=/fr{START.removeprefix("/en")}%3Fsigned-in"' in signed_in.get(START).content.decode()
 
 
 def test_unknown_course_is_not_found(signed_in: Client) -> None:
