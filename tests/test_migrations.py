@@ -18,6 +18,12 @@ from tests.factories import make_user
 
 ROOT = Path(__file__).parent.parent
 APPS = ("catalog", "enrollment", "libraries")
+# There were no courses to start yet.
+BEFORE = [
+    ("catalog", "0006_failed_writes"),
+    ("enrollment", "0012_events_in_plain_words"),
+    ("libraries", "0007_asked_evenly"),
+]
 
 
 @pytest.mark.django_db
@@ -64,10 +70,9 @@ def test_all_migrations_can_be_taken_back_and_made_again() -> None:
 def test_catalog_from_before_the_rotation_and_the_search_is_taken_along() -> None:
     """More core titles and modules than are allowed by now stay on offer, and every course is found."""
     latest = [key for key in MigrationExecutor(connection).loader.graph.leaf_nodes() if key[0] in APPS]
-    before = [("catalog", "0006_failed_writes")]
     try:
-        MigrationExecutor(connection).migrate(before)
-        old = MigrationExecutor(connection).loader.project_state(before).apps.get_model
+        MigrationExecutor(connection).migrate(BEFORE)
+        old = MigrationExecutor(connection).loader.project_state(BEFORE).apps.get_model
         provider = old("catalog", "Provider").objects.create(slug="p", name="P", kind="scim")
         programme = old("catalog", "Programme").objects.create(name="L", provider=provider, opens_on=date(2026, 1, 1))
         area = old("catalog", "Area").objects.create(slug="a", name_nl="a", name_fr="a", name_en="a", position=1)
@@ -89,6 +94,17 @@ def test_catalog_from_before_the_rotation_and_the_search_is_taken_along() -> Non
         MigrationExecutor(connection).migrate(latest)
 
 
+def columns() -> dict[tuple[str, str], bool]:
+    """Of each, whether a row has to be written with it."""
+    query = """
+        SELECT table_name, column_name, is_nullable = 'NO' AND column_default IS NULL AND is_identity = 'NO'
+        FROM information_schema.columns WHERE table_schema = current_schema()
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return {(table, column): must for table, column, must in cursor.fetchall()}
+
+
 def schema() -> dict[str, list[str]]:
     with connection.cursor() as cursor:
         found = {}
@@ -102,6 +118,23 @@ def schema() -> dict[str, list[str]]:
             cursor.execute(query)
             found[name] = sorted(str(row[0]) for row in cursor.fetchall())
     return found
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_processes_of_the_release_before_still_write() -> None:
+    """They run while the database is brought up to date, and name no column that they do not know."""
+    latest = [key for key in MigrationExecutor(connection).loader.graph.leaf_nodes() if key[0] in APPS]
+    try:
+        MigrationExecutor(connection).migrate(BEFORE)
+        before = columns()
+    finally:
+        MigrationExecutor(connection).migrate(latest)
+
+    new = {name: must for name, must in columns().items() if name not in before}
+    old_tables = {table for table, _column in before}
+    assert ("libraries_user", "wants_course_letters") in new
+    assert [name for name, must_be_named in new.items() if must_be_named and name[0] in old_tables] == []
 
 
 @pytest.mark.django_db(transaction=True)

@@ -52,23 +52,30 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="course",
             name="description_en",
-            field=models.TextField(blank=True, max_length=2000, verbose_name="description in English"),
+            field=models.TextField(
+                blank=True, db_default="", default="", max_length=2000, verbose_name="description in English"
+            ),
         ),
         migrations.AddField(
             model_name="course",
             name="description_fr",
-            field=models.TextField(blank=True, max_length=2000, verbose_name="description in French"),
+            field=models.TextField(
+                blank=True, db_default="", default="", max_length=2000, verbose_name="description in French"
+            ),
         ),
         migrations.AddField(
             model_name="course",
             name="description_nl",
-            field=models.TextField(blank=True, max_length=2000, verbose_name="description in Dutch"),
+            field=models.TextField(
+                blank=True, db_default="", default="", max_length=2000, verbose_name="description in Dutch"
+            ),
         ),
         migrations.AddField(
             model_name="course",
             name="launch_custom",
             field=models.JSONField(
                 blank=True,
+                db_default={},
                 default=dict,
                 validators=[catalog.models.course.names_and_values],
                 verbose_name="parameters for the provider",
@@ -79,6 +86,8 @@ class Migration(migrations.Migration):
             name="launch_url",
             field=models.URLField(
                 blank=True,
+                db_default="",
+                default="",
                 help_text="Empty: the tool's own address.",
                 max_length=500,
                 verbose_name="address at the provider",
@@ -88,6 +97,7 @@ class Migration(migrations.Migration):
             model_name="programme",
             name="core_titles",
             field=models.PositiveSmallIntegerField(
+                db_default=30,
                 default=30,
                 validators=[
                     django.core.validators.MinValueValidator(1),
@@ -119,6 +129,7 @@ class Migration(migrations.Migration):
                     ("name", "the name"),
                     ("name_and_mail", "the name and the email address"),
                 ],
+                db_default="pseudonym",
                 default="pseudonym",
                 max_length=15,
                 verbose_name="what a course is told of a member",

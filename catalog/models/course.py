@@ -57,15 +57,24 @@ class Course(models.Model):
     )
     level = models.CharField(_("level"), max_length=20, choices=Level)
     hours = models.PositiveSmallIntegerField(_("length in hours"))
-    description_nl = models.TextField(_("description in Dutch"), max_length=2000, blank=True)
-    description_fr = models.TextField(_("description in French"), max_length=2000, blank=True)
-    description_en = models.TextField(_("description in English"), max_length=2000, blank=True)
+    description_nl = models.TextField(_("description in Dutch"), max_length=2000, blank=True, default="", db_default="")
+    description_fr = models.TextField(
+        _("description in French"), max_length=2000, blank=True, default="", db_default=""
+    )
+    description_en = models.TextField(
+        _("description in English"), max_length=2000, blank=True, default="", db_default=""
+    )
     # How the provider's tool names it (LTI 1.3): an address of its own, and parameters that come along at each start.
     launch_url = models.URLField(
-        _("address at the provider"), max_length=500, blank=True, help_text=_("Empty: the tool's own address.")
+        _("address at the provider"),
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Empty: the tool's own address."),
     )
     launch_custom = models.JSONField(
-        _("parameters for the provider"), default=dict, blank=True, validators=[names_and_values]
+        _("parameters for the provider"), default=dict, db_default={}, blank=True, validators=[names_and_values]
     )
 
     class Meta:

@@ -88,6 +88,7 @@ class Programme(models.Model):
     core_titles = models.PositiveSmallIntegerField(
         _("core titles on offer at once, at most"),
         default=30,
+        db_default=30,
         validators=[MinValueValidator(1), MaxValueValidator(1000)],
     )
     kept_days = models.PositiveSmallIntegerField(
@@ -98,7 +99,11 @@ class Programme(models.Model):
         help_text=_("Leave this empty when they keep it as long as their place lasts."),
     )
     tells = models.CharField(
-        _("what a course is told of a member"), max_length=15, choices=Tells, default=Tells.PSEUDONYM
+        _("what a course is told of a member"),
+        max_length=15,
+        choices=Tells,
+        default=Tells.PSEUDONYM,
+        db_default=Tells.PSEUDONYM,
     )
 
     objects = ProgrammeQuerySet.as_manager()

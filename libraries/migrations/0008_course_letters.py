@@ -12,6 +12,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="user",
             name="wants_course_letters",
-            field=models.BooleanField(default=False, verbose_name="letters about finished courses"),
+            field=models.BooleanField(db_default=False, default=False, verbose_name="letters about finished courses"),
         ),
     ]

@@ -44,7 +44,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     address_proved_at = models.DateTimeField(_("address proved"), null=True, blank=True, default=timezone.now)
 
     # By choice only, and off until it is made.
-    wants_course_letters = models.BooleanField(_("letters about finished courses"), default=False)
+    wants_course_letters = models.BooleanField(_("letters about finished courses"), default=False, db_default=False)
 
     objects = UserManager()
 
