@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from django.core.signing import BadSignature, Signer
-from django.utils import timezone
 
-from catalog.models import Course, Listing, Programme
+from catalog.models import Course, Programme
 from enrollment import starting
 from enrollment.launch import starts
 from enrollment.starting import Obstacle, Permit
@@ -86,9 +85,6 @@ def start_of(user_id: int | None, course: Course, *, now: datetime) -> CourseSta
     answer = starting.permit(user_id=user_id, course=course, now=now)
     if isinstance(answer, Permit):
         return CourseStart(course, answer, None, None)
-    return CourseStart(course, None, answer, _first_day(course, now) if answer == Obstacle.NOT_YET else None)
-
-
-def _first_day(course: Course, now: datetime) -> date | None:
-    coming = Listing.objects.filter(course=course, offered_from__gt=timezone.localdate(now))
-    return coming.order_by("offered_from").values_list("offered_from", flat=True).first()
+    coming = answer == Obstacle.NOT_YET
+    days = starting.first_days(user_id=user_id, course_ids=[course.pk], now=now) if coming else {}
+    return CourseStart(course, None, answer, days.get(course.pk))

@@ -4,14 +4,13 @@ be followed, and a few others that may please."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from django.db.models import Min
 from django.utils import timezone
 
-from catalog.models import Course, Listing
+from catalog.models import Course
 from enrollment import starting
 from enrollment.models import CourseRun
 from enrollment.reports import offer
@@ -30,7 +29,7 @@ _OF_PLACE = (
 
 @dataclass(frozen=True)
 class Followed(CourseOfMember):
-    """One that is not finished. `offer` as it is on offer today; `from_day` where that is still to come."""
+    """One that is not finished. `offer` as it is on offer today; `from_day` where it is still to come."""
 
     answer: Permit | Obstacle
     offer: Offer | None
@@ -112,8 +111,8 @@ def _saved(user: User) -> list[CourseOfMember]:
 def _followed(user: User, mine: Sequence[CourseOfMember], on_offer: Iterable[Offer], now: datetime) -> list[Followed]:
     answers = starting.permits(user_id=user.pk, courses=[each.course for each in mine], now=now) if mine else {}
     offers = {each.course.pk: each for each in on_offer}
-    unknown = [each.course.pk for each in mine if each.course.pk not in offers]
-    days = _first_days(unknown, timezone.localdate(now)) if unknown else {}
+    to_come = [pk for pk, answer in answers.items() if answer == Obstacle.NOT_YET]
+    days = starting.first_days(user_id=user.pk, course_ids=to_come, now=now) if to_come else {}
     return [
         Followed(
             each.run,
@@ -124,11 +123,6 @@ def _followed(user: User, mine: Sequence[CourseOfMember], on_offer: Iterable[Off
         )
         for each in mine
     ]
-
-
-def _first_days(course_ids: Collection[int], today: date) -> dict[int, date]:
-    coming = Listing.objects.filter(course__in=course_ids, offered_from__gt=today)
-    return dict(coming.order_by().values_list("course").annotate(Min("offered_from")))
 
 
 def _missing(followed: Sequence[Followed]) -> Obstacle | None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from catalog.models import Programme
+from enrollment.models import CourseRun
 from tests.enrollment.views.shelf_of_courses import days_from_now, make_course, offer_course
 from tests.factories import make_librarian, make_library, make_member, make_programme
 from tests.launches import make_ready
@@ -181,6 +183,19 @@ def test_course_that_comes_back_can_be_saved(client: Client) -> None:
     text = page(client, "/en/courses/later/")
     assert f"This course is not on offer yet. It is there from {written(days_from_now(40))}." in text
     assert "Save for later" in text
+
+
+@pytest.mark.parametrize("since", [-10, 10])
+def test_member_reads_from_when_it_is_there_in_a_programme_of_theirs(client: Client, since: int) -> None:
+    make_librarian(make_library().institution)
+    course, programme = make_course("Later"), make_programme()
+    offer_course(programme, course, offered_from=days_from_now(40))
+    offer_course(make_programme("other"), course, offered_from=days_from_now(since))
+    ada = make_ready(programme).user
+    client.force_login(ada)
+    CourseRun.objects.create(user=ada, course=course, saved_at=timezone.now())
+    for address in ("/en/courses/later/", "/en/my/courses/"):
+        assert f"It is there from {written(days_from_now(40))}." in page(client, address)
 
 
 def test_course_knows_whose_place_it_is(client: Client, programme: Programme) -> None:
