@@ -210,6 +210,7 @@ def test_two_new_ones_with_one_code(mo: Client, tool: Tool, area: Area, coordina
     picked = make_picked(tool, coordinator, item(1), item(2))
     answer = mo.post(page_of(picked), new(0, area) | new(1, area, code="T-1"))
     assert list(answer.context["questions"][1].form.errors) == ["code"]
+    assert answer.content.decode().count("data-focus") == 1  # beside the one that is wrong, however far down
     assert Course.objects.count() == 0
 
 
