@@ -105,11 +105,13 @@ class Handler(BaseHTTPRequestHandler):
             koha.at_once += 1
             koha.most_at_once = max(koha.most_at_once, koha.at_once)
         try:
-            if koha.fault is None or not koha.fault(self):
-                self.answer(*self._found(body))
-        finally:
+            is_answered = koha.fault is not None and koha.fault(self)
+            found = None if is_answered else self._found(body)
+        finally:  # before it answers: whoever has the answer may ask the next question
             with koha.lock:
                 koha.at_once -= 1
+        if found is not None:
+            self.answer(*found)
 
     def _found(self, body: bytes) -> tuple[int, object]:
         asked = urlsplit(self.path)
