@@ -67,7 +67,7 @@ def _read(file: Path) -> Mail | None:
     seconds, micros, _ = _delivered(file)
     return Mail(
         to=str(message["X-RcptTo"] or message["To"] or ""),
-        subject=str(message["Subject"] or ""),
+        subject=str(message["Subject"] or "").strip(),  # a long one begins on a line of its own
         text=_part(message, "plain"),
         html=_part(message, "html"),
         at=datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros % 1_000_000),

@@ -58,6 +58,12 @@ def test_mail_is_read_as_it_was_written(server: Controller, maildir: Path) -> No
     assert abs(datetime.now(UTC) - mail.at) < timedelta(seconds=5)
 
 
+def test_long_subject_that_begins_on_a_line_of_its_own(server: Controller, maildir: Path) -> None:
+    with smtplib.SMTP("127.0.0.1", server.port, timeout=5) as smtp:
+        smtp.sendmail("a@example.be", ["bo@example.be"], b"Subject: \r\n =?utf-8?q?=E2=80=9CA=E2=80=9D?=\r\n\r\nHello")
+    assert [mail.subject for mail in read_mail(maildir)] == ["“A”"]
+
+
 def test_newest_mail_comes_first(server: Controller, maildir: Path) -> None:
     send(server, *(letter(f"Letter {number}", "…") for number in range(12)))
     assert [mail.subject for mail in read_mail(maildir)] == [f"Letter {n}" for n in range(11, -1, -1)]
