@@ -21,6 +21,7 @@ from enrollment.shelf import sections
 register = template.Library()
 
 _PREFIX = re.compile(r"^/(?:{})(?=[/?]|$)".format("|".join(code for code, _name in settings.LANGUAGES)))
+_FOR_ALL = ("/lti/", "/openid/")
 NARROW_SPACE, NO_BREAK_SPACE = "\u202f", "\u00a0"
 NATIVE_NAMES = {"nl": "Nederlands", "fr": "Français", "en": "English"}
 LOOKS = {
@@ -90,6 +91,7 @@ def notice_of(message: Message) -> dict[str, str]:
 
 def in_language(address: str, code: str) -> str:
     """The same address in another language. The prefix is all that differs, so that this holds for pages that
-    do not exist too. Two slashes at the start would be the address of another site."""
+    do not exist too; where platforms come to, one address is for all languages. Two slashes at the start would be the
+    address of another site."""
     plain = "/" + _PREFIX.sub("", address).lstrip("/")
-    return plain if code == settings.LANGUAGE_CODE else f"/{code}{plain}"
+    return plain if code == settings.LANGUAGE_CODE or plain.startswith(_FOR_ALL) else f"/{code}{plain}"

@@ -79,4 +79,5 @@ def _page_of(picked: Picking) -> str:
 
 def _refused(request: HttpRequest, status: HTTPStatus) -> HttpResponse:
     with override(language_of(request)):
-        return render(request, "enrollment/lti_not_picked.html", status=status)
+        context = {"page_address": reverse("admin:index")}
+        return render(request, "enrollment/lti_not_picked.html", context, status=status)

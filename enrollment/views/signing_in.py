@@ -104,12 +104,9 @@ def mail_step(
 
 
 def destination_of(request: HttpRequest) -> str:
-    """Where the person was going, in the language of the page: it may have been switched on the way. Where a platform
-    asks who somebody is, is one for all languages."""
+    """Where the person was going, in the language of the page: it may have been switched on the way."""
     asked: str = get_next_redirect_url(request) or ""
-    if not asked or asked.startswith(reverse("openid_authorize")):
-        return asked
-    return in_language(asked, (get_language() or "nl")[:2])
+    return in_language(asked, (get_language() or "nl")[:2]) if asked else ""
 
 
 def _send(request: HttpRequest, form: EmailForm, identity: Identity | None) -> tuple[str, HTTPStatus]:

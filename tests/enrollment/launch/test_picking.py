@@ -252,6 +252,7 @@ def test_refusal_repeats_nothing(spring: Tool, caplog: pytest.LogCaptureFixture)
     answer = post(signed({"iss": "kanarie", "sub": "kanarie"}))
     assert answer.status_code == 400
     assert "kanarie" not in answer.content.decode() + caplog.text
+    assert '?next=/fr/admin/"' in answer.content.decode()  # nothing can be read where it was sent to
 
 
 # --- What is read of it ---

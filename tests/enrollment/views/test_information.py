@@ -54,6 +54,8 @@ def test_theme_of_nobody_is_not_found(client: Client) -> None:
         ("/french/", "nl", "/french/"),
         ("/fr?a=1", "en", "/en/?a=1"),
         ("/en/no/such/page", "fr", "/fr/no/such/page"),
+        ("/lti/authorize?a=1", "fr", "/lti/authorize?a=1"),
+        ("/openid/authorize?a=1", "en", "/openid/authorize?a=1"),
     ],
 )
 def test_every_address_has_its_like_in_another_language(address: str, code: str, expected: str) -> None:
