@@ -23,7 +23,6 @@ from libraries import limits
 # browser follows to another site (form-action of our policy).
 SIGNED_IN = "signed-in"
 
-
 # A click too many is no matter; a program that begins starts all day is.
 MOST_STARTS, MINUTE = 30, timedelta(minutes=1)
 

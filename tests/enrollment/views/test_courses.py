@@ -12,7 +12,7 @@ from django.utils import timezone
 from catalog.models import Programme
 from enrollment.models import CourseRun
 from tests.enrollment.views.shelf_of_courses import days_from_now, make_course, offer_course
-from tests.factories import make_librarian, make_library, make_member, make_programme
+from tests.factories import make_librarian, make_library, make_member, make_programme, make_user
 from tests.launches import make_ready
 
 pytestmark = pytest.mark.django_db
@@ -120,12 +120,16 @@ def test_course_says_what_it_is_and_how_to_get_a_place(client: Client, programme
     assert 'href="/en/join/"' in text
 
 
-def test_course_says_when_it_is_gone(client: Client, programme: Programme) -> None:
+@pytest.mark.parametrize("is_signed_in", [False, True])
+def test_course_says_when_it_is_gone(client: Client, programme: Programme, is_signed_in: bool) -> None:
+    """Nor is anybody asked to apply for the sake of it."""
     make_course("Windows 95")
+    if is_signed_in:
+        client.force_login(make_user())
     text = page(client, "/en/courses/windows-95/")
     assert "This course is not on the shelf now" in text
     assert "Level A1: your first words and sentences." in text
-    assert 'href="/en/join/"' not in text
+    assert "/join/" not in text.partition("<main")[2]
 
 
 def written(day: date) -> str:
