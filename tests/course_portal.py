@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from jwt.algorithms import RSAAlgorithm
 from portal.sandbox.course_tool_facts import CLIENT_ID, DEEP_LINKING, DEPLOYMENT_ID, KEYSET, LAUNCH, LOGIN
 from portal.sandbox.platform import Platform, PlatformServer
 from tests.platform_server import TOKEN, RunningPlatform, served
+from tests.serving import serving
 
 LTI = "https://purl.imsglobal.org/spec/lti/claim/"
 AGS = "https://purl.imsglobal.org/spec/lti-ags/claim/endpoint"
@@ -108,14 +108,8 @@ class _Server(ThreadingHTTPServer):
 def running_portal() -> Iterator[Portal]:
     server = _Server(("127.0.0.1", 0), _Handler)
     server.portal = Portal(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield server.portal
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @contextmanager

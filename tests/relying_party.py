@@ -4,7 +4,6 @@ Connect). Beside the client itself a small site, for browsers."""
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
@@ -16,6 +15,8 @@ from authlib.integrations.base_client import OAuthError
 from authlib.integrations.django_client import OAuth
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponse, HttpResponseRedirect
+
+from tests.serving import serving
 
 CALLBACK = "/signed-in?from=portal"
 
@@ -92,11 +93,5 @@ def running_site() -> Iterator[Site]:
     site = Site()
     server = make_server("127.0.0.1", 0, site, _Server, _Quiet)
     site.address = f"http://localhost:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield site
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
 
+from enrollment import provider_checks, tool_checks
 from libraries.models import User
 from libraries.scoped_admin import CENTRAL, Role, ScopedAdmin, person
 
@@ -46,7 +47,7 @@ class RegistrationAdmin(ScopedAdmin):
         request: HttpRequest,
         attempt: Callable[[], dict[str, object]],
         *,
-        refused: type[Exception],
+        refused: type[provider_checks.Refused | tool_checks.Refused],
         template: str,
         **context: Any,
     ) -> TemplateResponse:
@@ -57,7 +58,7 @@ class RegistrationAdmin(ScopedAdmin):
             try:
                 told = attempt()
             except refused as error:
-                messages.error(request, error.obstacle.label)  # type: ignore[attr-defined]
+                messages.error(request, error.obstacle.label)
                 status = HTTPStatus.TOO_MANY_REQUESTS
         context = {**self.admin_site.each_context(request), "opts": self.opts, **context, **told}
         return TemplateResponse(request, template, context, status=status)

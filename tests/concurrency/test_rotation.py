@@ -173,6 +173,13 @@ def lowers(programme: Programme, two: list[Course], mo: User) -> Callable[[], An
     return lambda: desk.post(f"/en/admin/catalog/programme/{programme.pk}/change/", told)
 
 
+@pytest.fixture
+def adds(programme: Programme, two: list[Course], mo: User, lowers: Callable[[], Any]) -> Callable[[], Any]:
+    """The second title, on a later day."""
+    plan = rotation.replacing(out=[], come=[two[1].pk], day=LATER)
+    return partial(rotating.carry_out, programme_id=programme.pk, plan=plan, reason="x", by=mo, now=NOW)
+
+
 def slowly(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
     """Done, and not committed for a while."""
     act = getattr(owner, name)
@@ -191,32 +198,18 @@ def later(call: Callable[[], Any]) -> Any:
 
 
 def test_number_that_is_lowered_while_a_title_comes_is_refused_in_words(
-    programme: Programme,
-    two: list[Course],
-    mo: User,
-    lowers: Callable[[], Any],
-    together: Together,
-    monkeypatch: pytest.MonkeyPatch,
+    adds: Callable[[], Any], lowers: Callable[[], Any], together: Together, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slowly(monkeypatch, rotation, "carry_out")
-    plan = rotation.replacing(out=[], come=[two[1].pk], day=LATER)
-    adds = partial(rotating.carry_out, programme_id=programme.pk, plan=plan, reason="x", by=mo, now=NOW)
     answers = together([adds, partial(later, lowers)])
     assert failures(answers) == []
     assert answers[1].context["adminform"].errors == {"core_titles": ["So many core titles are planned on one day: 2."]}
 
 
 def test_title_that_comes_while_the_number_is_lowered_is_refused_in_words(
-    programme: Programme,
-    two: list[Course],
-    mo: User,
-    lowers: Callable[[], Any],
-    together: Together,
-    monkeypatch: pytest.MonkeyPatch,
+    adds: Callable[[], Any], lowers: Callable[[], Any], together: Together, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slowly(monkeypatch, ProgrammeAdmin, "save_model")
-    plan = rotation.replacing(out=[], come=[two[1].pk], day=LATER)
-    adds = partial(rotating.carry_out, programme_id=programme.pk, plan=plan, reason="x", by=mo, now=NOW)
     answers = together([lowers, partial(later, adds)])
     assert failures(answers) == [rotating.CannotPlan]
     assert answers[0].status_code == 302

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.lti_tool import LtiTool, Visit, query_of
+from tests.serving import serving
 
 
 @dataclass
@@ -81,11 +81,5 @@ def running_tool() -> Iterator[ToolSite]:
     server.daemon_threads = True
     # The portal's pages are at another name: to a browser these are two sites.
     site.address = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield site
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
